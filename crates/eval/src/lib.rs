@@ -1,0 +1,1 @@
+//! Peregrine's eval room.

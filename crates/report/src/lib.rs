@@ -1,0 +1,1 @@
+//! Peregrine's report room.
