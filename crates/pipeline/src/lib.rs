@@ -6,6 +6,10 @@
 pub mod artifact;
 pub mod cancel;
 pub mod context;
+pub mod dirty;
+pub mod engine;
+pub mod error;
+pub mod event;
 pub mod graph;
 pub mod seed;
 pub mod stage;
@@ -14,6 +18,10 @@ pub mod when;
 pub use artifact::{Artifact, Count, Format, Table};
 pub use cancel::{CancelToken, Cancelled};
 pub use context::{ArtifactRef, Lineage, LineageStage, Named, Progress, SourceFile, StageContext};
+pub use dirty::DirtyReason;
+pub use engine::{Engine, Reach, RunOptions, Selection, StageState, State, Why};
+pub use error::{CacheError, Failure, RunError, StageError};
+pub use event::{Event, EventSink, Reason, RunSummary, StageOutcome, StageStatus};
 pub use graph::{OutputRef, Pipeline, Resources, StageNode, Wire};
 pub use seed::{Draws, Seed};
 pub use stage::{
