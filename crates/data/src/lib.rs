@@ -1,1 +1,27 @@
-//! Peregrine's data room.
+//! Images on disk, profiled, cleaned, split, balanced and packed into one memory-mapped file.
+//!
+//! This room knows no tensor. It is the only one that names polars (tables) and `image` (codecs).
+
+pub mod balance;
+pub mod clean;
+pub mod decode;
+pub mod escape;
+pub mod image_set;
+pub mod ingest;
+pub mod manifest;
+pub mod pack;
+pub mod picture;
+pub mod profile;
+pub mod split;
+mod table;
+
+pub use balance::{Balance, ClassWeights};
+pub use clean::{Clean, CleanReport};
+pub use decode::{Pixels, Unreadable};
+pub use image_set::{ImageSet, ImageSetMeta};
+pub use ingest::Ingest;
+pub use manifest::{ImageRecord, Manifest, Split};
+pub use pack::Pack;
+pub use picture::{Picture, Thumbnail};
+pub use profile::{Profile, ProfileImages};
+pub use split::SplitImages;

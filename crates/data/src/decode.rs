@@ -1,0 +1,289 @@
+//! Image files to pixels, strictly: a file that is cut short, damaged or absurdly large is refused
+//! with the reason in words, before memory for it is taken.
+//!
+//! Colour profiles (ICC) are ignored and alpha is dropped, as Pillow's `convert("RGB")` does.
+//! Damage that still decodes (a flipped bit) is found by the stored hash, not here.
+
+mod convert;
+mod structure;
+
+use std::io::Cursor;
+use std::path::Path;
+
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
+use serde::{Deserialize, Serialize};
+use zune_core::bytestream::ZCursor;
+use zune_core::colorspace::ColorSpace;
+use zune_core::options::DecoderOptions;
+
+/// The most pixels an image may have: 50 million.
+pub const MAX_PIXELS: u64 = 50_000_000;
+/// The most memory decoding an image may take, and the longest file that is read: 256 MiB.
+pub const MAX_BYTES: u64 = 256 << 20;
+
+/// Pixels with 1 (gray) or 3 (red, green, blue) interleaved channels of one byte.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pixels {
+    /// The width in pixels.
+    pub width: u32,
+    /// The height in pixels.
+    pub height: u32,
+    /// 1 or 3.
+    pub channels: u8,
+    /// `height * width * channels` bytes, row by row.
+    pub data: Vec<u8>,
+}
+
+/// A decoded image, upright.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decoded {
+    /// The pixels, after the EXIF orientation was applied.
+    pub pixels: Pixels,
+    /// The file's format: `jpeg`, `png`, `webp`, `bmp`, `gif`, `tiff`.
+    pub format: &'static str,
+    /// How the file stores a pixel: `gray`, `rgb`, `palette`, `gray16`, `cmyk`, ….
+    pub mode: &'static str,
+}
+
+/// Why a file is no usable image.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Unreadable {
+    /// The file can't be read from the disk.
+    #[error("can't be read: {0}")]
+    Io(String),
+    /// The file has no bytes.
+    #[error("the file is empty (0 bytes)")]
+    Empty,
+    /// The content is of no known image format.
+    #[error("not an image (it begins with {0})")]
+    NotAnImage(String),
+    /// The file ends too early.
+    #[error("cut short: {0}")]
+    Truncated(String),
+    /// The image is larger than what is decoded.
+    #[error("too large: {0} (the limit is 50 million pixels and 256 MiB)")]
+    TooLarge(String),
+    /// The file is damaged.
+    #[error("damaged: {0}")]
+    Damaged(String),
+    /// The format or a feature of it is not supported.
+    #[error("not supported: {0}")]
+    Unsupported(String),
+}
+
+impl Unreadable {
+    /// The reason in one word: `empty`, `not_an_image`, `truncated`, ….
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Io(_) => "missing",
+            Self::Empty => "empty",
+            Self::NotAnImage(_) => "not_an_image",
+            Self::Truncated(_) => "truncated",
+            Self::TooLarge(_) => "too_large",
+            Self::Damaged(_) => "damaged",
+            Self::Unsupported(_) => "unsupported",
+        }
+    }
+}
+
+/// What the head of an image file says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// The width in pixels, upright.
+    pub width: u32,
+    /// The height in pixels, upright.
+    pub height: u32,
+    /// 1 or 3: the channels that [`decode`] gives.
+    pub channels: u8,
+}
+
+/// Reads the whole file `path`.
+///
+/// # Errors
+/// When it can't be read or is longer than [`MAX_BYTES`].
+pub fn read_file(path: &Path) -> Result<Vec<u8>, Unreadable> {
+    let io = |error: std::io::Error| Unreadable::Io(error.to_string());
+    let length = std::fs::metadata(path).map_err(io)?.len();
+    if length > MAX_BYTES {
+        return Err(Unreadable::TooLarge(format!("the file has {length} bytes")));
+    }
+    std::fs::read(path).map_err(io)
+}
+
+/// Decodes an image file.
+///
+/// # Errors
+/// When it isn't a whole image, with the reason.
+pub fn decode(bytes: &[u8]) -> Result<Decoded, Unreadable> {
+    match guess(bytes)? {
+        ImageFormat::Jpeg => decode_jpeg(bytes),
+        format => decode_other(bytes, format),
+    }
+}
+
+/// Reads the head of an image file without decoding it.
+///
+/// # Errors
+/// When there is no head to read.
+pub fn head(bytes: &[u8]) -> Result<Head, Unreadable> {
+    let format = guess(bytes)?;
+    let mut decoder = open(bytes, format)?;
+    let turned = decoder.orientation().is_ok_and(turns);
+    let (width, height) = decoder.dimensions();
+    check_size(width, height, 0)?;
+    let (width, height) = if turned { (height, width) } else { (width, height) };
+    let channels = if decoder.color_type().has_color() { 3 } else { 1 };
+    Ok(Head { width, height, channels })
+}
+
+/// `pixels` as a PNG file.
+///
+/// # Errors
+/// When there are no pixels or they don't fit the size.
+pub fn encode_png(pixels: &Pixels) -> anyhow::Result<Vec<u8>> {
+    use image::ImageEncoder as _;
+    let Pixels { width, height, channels, ref data } = *pixels;
+    let expected = width as usize * height as usize * usize::from(channels);
+    anyhow::ensure!(
+        expected > 0 && data.len() == expected && (channels == 1 || channels == 3),
+        "{} bytes are no {width}×{height} picture of {channels} channels",
+        data.len(),
+    );
+    let gray = channels == 1;
+    let color = if gray { image::ExtendedColorType::L8 } else { image::ExtendedColorType::Rgb8 };
+    let mut png = Vec::new();
+    image::codecs::png::PngEncoder::new(&mut png).write_image(data, width, height, color)?;
+    Ok(png)
+}
+
+fn guess(bytes: &[u8]) -> Result<ImageFormat, Unreadable> {
+    if bytes.is_empty() {
+        return Err(Unreadable::Empty);
+    }
+    let format = image::guess_format(bytes).map_err(|_| not_an_image(bytes))?;
+    match format {
+        ImageFormat::Jpeg
+        | ImageFormat::Png
+        | ImageFormat::WebP
+        | ImageFormat::Bmp
+        | ImageFormat::Gif
+        | ImageFormat::Tiff => Ok(format),
+        other => {
+            let name = other.extensions_str().first().copied().unwrap_or("such");
+            Err(Unreadable::Unsupported(format!("{name} files (convert them to PNG or JPEG)")))
+        }
+    }
+}
+
+fn not_an_image(bytes: &[u8]) -> Unreadable {
+    let head = &bytes[..bytes.len().min(16)];
+    let printable = |text: &&str| text.chars().all(|c| !c.is_control() || c.is_whitespace());
+    Unreadable::NotAnImage(match std::str::from_utf8(head).ok().filter(printable) {
+        Some(text) => format!("the text {text:?}"),
+        None => head.iter().take(8).map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" "),
+    })
+}
+
+fn check_size(width: u32, height: u32, bytes: u64) -> Result<(), Unreadable> {
+    if width == 0 || height == 0 {
+        return Err(Unreadable::Damaged(format!("its size is {width}×{height}")));
+    }
+    if u64::from(width) * u64::from(height) > MAX_PIXELS || bytes > MAX_BYTES {
+        return Err(Unreadable::TooLarge(format!("{width}×{height} pixels")));
+    }
+    Ok(())
+}
+
+fn decode_jpeg(bytes: &[u8]) -> Result<Decoded, Unreadable> {
+    let options = DecoderOptions::default()
+        .set_strict_mode(true)
+        .set_max_width(usize::from(u16::MAX))
+        .set_max_height(usize::from(u16::MAX));
+    let mut decoder = zune_jpeg::JpegDecoder::new_with_options(ZCursor::new(bytes), options);
+    decoder.decode_headers().map_err(|error| jpeg_error(bytes, &error))?;
+    let info = decoder.info().ok_or_else(|| Unreadable::Damaged("it has no frame".to_owned()))?;
+    let (width, height) = (u32::from(info.width), u32::from(info.height));
+    check_size(width, height, u64::from(width) * u64::from(height) * 3)?;
+    structure::jpeg_is_whole(bytes)?;
+    let stored = decoder.input_colorspace().unwrap_or(ColorSpace::YCbCr);
+    let (mode, channels, wanted) = match stored {
+        ColorSpace::Luma => ("gray", 1, ColorSpace::Luma),
+        ColorSpace::CMYK | ColorSpace::YCCK => ("cmyk", 3, ColorSpace::RGB),
+        _ => ("rgb", 3, ColorSpace::RGB),
+    };
+    decoder.set_options(options.jpeg_set_out_colorspace(wanted));
+    let orientation = decoder.exif().and_then(|exif| Orientation::from_exif_chunk(exif));
+    let data = decoder.decode().map_err(|error| jpeg_error(bytes, &error))?;
+    if data.len() != width as usize * height as usize * usize::from(channels) {
+        return Err(Unreadable::Unsupported(format!("JPEG with {stored:?} colours")));
+    }
+    let mut pixels = Pixels { width, height, channels, data };
+    if let Some(orientation) = orientation.filter(|&o| o != Orientation::NoTransforms) {
+        let mut image = convert::to_dynamic(pixels).map_err(Unreadable::Damaged)?;
+        image.apply_orientation(orientation);
+        pixels = convert::from_dynamic(image);
+    }
+    Ok(Decoded { pixels, format: "jpeg", mode })
+}
+
+fn jpeg_error(bytes: &[u8], error: &zune_jpeg::errors::DecodeErrors) -> Unreadable {
+    match structure::jpeg_is_whole(bytes) {
+        Err(cut) => cut,
+        Ok(()) => Unreadable::Damaged(one_line(&format!("{error:?}"))),
+    }
+}
+
+fn decode_other(bytes: &[u8], format: ImageFormat) -> Result<Decoded, Unreadable> {
+    structure::is_whole(bytes, format)?;
+    let mut decoder = open(bytes, format)?;
+    let (width, height) = decoder.dimensions();
+    check_size(width, height, decoder.total_bytes())?;
+    let mode = convert::mode_name(bytes, format, decoder.original_color_type());
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let mut image = DynamicImage::from_decoder(decoder).map_err(|error| image_error(&error))?;
+    image.apply_orientation(orientation);
+    let name = match format {
+        ImageFormat::Png => "png",
+        ImageFormat::WebP => "webp",
+        ImageFormat::Bmp => "bmp",
+        ImageFormat::Gif => "gif",
+        _ => "tiff",
+    };
+    Ok(Decoded { pixels: convert::from_dynamic(image), format: name, mode })
+}
+
+fn open(bytes: &[u8], format: ImageFormat) -> Result<impl ImageDecoder + '_, Unreadable> {
+    let mut limits = image::Limits::default();
+    limits.max_alloc = Some(MAX_BYTES);
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    reader.limits(limits);
+    reader.into_decoder().map_err(|error| image_error(&error))
+}
+
+fn turns(orientation: Orientation) -> bool {
+    use Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
+    matches!(orientation, Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH)
+}
+
+fn image_error(error: &image::ImageError) -> Unreadable {
+    use image::ImageError;
+    let text = one_line(&error.to_string());
+    let ends_early = match error {
+        ImageError::IoError(io) => io.kind() == std::io::ErrorKind::UnexpectedEof,
+        _ => ["unexpected end", "end of file", "fill whole buffer"]
+            .iter()
+            .any(|words| text.to_lowercase().contains(words)),
+    };
+    match error {
+        _ if ends_early => Unreadable::Truncated("the file ends inside the picture".to_owned()),
+        ImageError::Limits(_) => Unreadable::TooLarge(text),
+        ImageError::Unsupported(_) => Unreadable::Unsupported(text),
+        _ => Unreadable::Damaged(text),
+    }
+}
+
+fn one_line(text: &str) -> String {
+    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(160).collect();
+    line.trim().to_owned()
+}

@@ -1,0 +1,296 @@
+//! The list of images with their labels: what every stage before packing works on.
+//!
+//! Does not hold pixels, and does not look at the files it names.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, ensure};
+use peregrine_pipeline::{Artifact, Count, Table};
+use polars::prelude::{Column, NamedFrom as _, Series};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{escape, table};
+
+/// Which part of the data a manifest or pack is.
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Split {
+    /// Everything: not split yet.
+    #[default]
+    All,
+    /// What is fitted.
+    Train,
+    /// What decides between fits.
+    Val,
+    /// What is measured once.
+    Test,
+}
+
+impl Split {
+    /// The name in files and on screens: `train`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Train => "train",
+            Self::Val => "val",
+            Self::Test => "test",
+        }
+    }
+
+    /// The split that a folder or cell called `name` means, if any: `train`, `val`, `valid`,
+    /// `validation`, `test`, in any case.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name.trim().to_ascii_lowercase().as_str() {
+            "train" | "training" => Some(Self::Train),
+            "val" | "valid" | "validation" => Some(Self::Val),
+            "test" => Some(Self::Test),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Split {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// One image: where it is, what it shows, and the hash of its file.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ImageRecord {
+    /// The image's name, unique in the manifest: the path below the root with `/` between the
+    /// parts, escaped as [`escape`] says; a copy's ends in `#1`, `#2`, ….
+    pub id: String,
+    /// The file as text, openable from the working directory; see [`ImageRecord::file`].
+    pub path: String,
+    /// The index of its class in [`Manifest::classes`].
+    pub label: u32,
+    /// BLAKE3 of the file's bytes, in hex.
+    pub digest: String,
+    /// The file's length in bytes.
+    pub bytes: u64,
+    /// The data set it came from; several sources can be merged.
+    pub source: String,
+    /// Images of one group (a patient, a video) stay in one split.
+    pub group: Option<String>,
+    /// How much the image counts in the loss; 1 unless a source says otherwise.
+    pub weight: f32,
+    /// The split the source put it in.
+    pub predefined: Option<Split>,
+    /// Whether it was made by a stage (a copy, a generated image) and must stay in train.
+    pub synthetic: bool,
+}
+
+impl ImageRecord {
+    /// The file, openable from the working directory, whatever bytes its name holds.
+    pub fn file(&self) -> PathBuf {
+        escape::to_path(&self.path)
+    }
+}
+
+/// The images of a data set or of one split of it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The class names; labels are indices into them.
+    pub classes: Vec<String>,
+    /// Which part of the data this is.
+    pub split: Split,
+    /// The images, in a stable order (by id, copies last).
+    pub images: Vec<ImageRecord>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Head {
+    classes: Vec<String>,
+    split: Split,
+}
+
+const HEAD: &str = "manifest.json";
+const ROWS: &str = "images.parquet";
+
+impl Manifest {
+    /// The number of images of each class.
+    pub fn class_counts(&self) -> Vec<usize> {
+        let mut counts = vec![0; self.classes.len()];
+        for image in &self.images {
+            if let Some(count) = counts.get_mut(image.label as usize) {
+                *count += 1;
+            }
+        }
+        counts
+    }
+
+    /// The class name of `image`.
+    pub fn class_of(&self, image: &ImageRecord) -> &str {
+        self.classes.get(image.label as usize).map_or("?", String::as_str)
+    }
+
+    /// This manifest with other images.
+    #[must_use]
+    pub fn with_images(&self, images: Vec<ImageRecord>) -> Self {
+        Self { classes: self.classes.clone(), split: self.split, images }
+    }
+
+    /// Checks what every manifest promises: labels in range, unique ids.
+    ///
+    /// # Errors
+    /// Naming the first image that breaks the promise.
+    pub fn validate(&self) -> anyhow::Result<()> {
+        let mut seen = BTreeSet::new();
+        for image in &self.images {
+            ensure!(
+                (image.label as usize) < self.classes.len(),
+                "image `{}` has label {} of {} classes",
+                image.id,
+                image.label,
+                self.classes.len()
+            );
+            ensure!(seen.insert(image.id.as_str()), "two images are called `{}`", image.id);
+        }
+        Ok(())
+    }
+
+    fn columns(&self) -> Vec<Column> {
+        fn texts<'a>(name: &str, values: impl Iterator<Item = Option<&'a str>>) -> Column {
+            Series::new(name.into(), values.collect::<Vec<_>>()).into()
+        }
+        let images = &self.images;
+        let of = |get: fn(&ImageRecord) -> &str| images.iter().map(move |i| Some(get(i)));
+        vec![
+            texts("id", of(|i| &i.id)),
+            texts("path", of(|i| &i.path)),
+            Series::new("label".into(), images.iter().map(|i| i.label).collect::<Vec<_>>()).into(),
+            texts("class", images.iter().map(|i| Some(self.class_of(i)))),
+            texts("digest", of(|i| &i.digest)),
+            Series::new("bytes".into(), images.iter().map(|i| i.bytes).collect::<Vec<_>>()).into(),
+            texts("source", of(|i| &i.source)),
+            texts("group", images.iter().map(|i| i.group.as_deref())),
+            Series::new("weight".into(), images.iter().map(|i| i.weight).collect::<Vec<_>>()).into(),
+            texts("predefined", images.iter().map(|i| i.predefined.map(Split::name))),
+            Series::new("synthetic".into(), images.iter().map(|i| i.synthetic).collect::<Vec<_>>()).into(),
+        ]
+    }
+}
+
+impl Artifact for Manifest {
+    const TYPE: &'static str = "manifest";
+
+    fn save(&self, dir: &Path) -> anyhow::Result<()> {
+        let head = Head { classes: self.classes.clone(), split: self.split };
+        std::fs::write(dir.join(HEAD), serde_json::to_vec_pretty(&head)?)
+            .with_context(|| format!("writing `{}`", dir.join(HEAD).display()))?;
+        table::write(&dir.join(ROWS), self.images.len(), self.columns())
+    }
+
+    fn load(dir: &Path) -> anyhow::Result<Self> {
+        let head: Head = read_json(&dir.join(HEAD))?;
+        let frame = table::read(&dir.join(ROWS))?;
+        let ids = table::texts(&frame, "id")?;
+        let mut paths = table::texts(&frame, "path")?.into_iter();
+        let mut labels = table::u32s(&frame, "label")?.into_iter();
+        let mut digests = table::texts(&frame, "digest")?.into_iter();
+        let mut bytes = table::u64s(&frame, "bytes")?.into_iter();
+        let mut sources = table::texts(&frame, "source")?.into_iter();
+        let mut groups = table::optional_texts(&frame, "group")?.into_iter();
+        let mut weights = table::f32s(&frame, "weight")?.into_iter();
+        let mut predefined = table::optional_texts(&frame, "predefined")?.into_iter();
+        let mut synthetic = table::bools(&frame, "synthetic")?.into_iter();
+        let mut next = |id| {
+            Some(ImageRecord {
+                id,
+                path: paths.next()?,
+                label: labels.next()?,
+                digest: digests.next()?,
+                bytes: bytes.next()?,
+                source: sources.next()?,
+                group: groups.next()?,
+                weight: weights.next()?,
+                predefined: predefined.next()?.as_deref().and_then(Split::from_name),
+                synthetic: synthetic.next()?,
+            })
+        };
+        let images = ids.into_iter().map(|id| next(id).context("columns of different lengths"));
+        let manifest =
+            Self { classes: head.classes, split: head.split, images: images.collect::<Result<_, _>>()? };
+        manifest.validate()?;
+        Ok(manifest)
+    }
+
+    fn text(&self) -> String {
+        use std::fmt::Write as _;
+        let counts = self.class_counts();
+        let copies = self.images.iter().filter(|image| image.synthetic).count();
+        let mut text = format!(
+            "manifest ({}): {} images in {} classes",
+            self.split,
+            self.images.len(),
+            self.classes.len()
+        );
+        if copies > 0 {
+            let _ = write!(text, ", {copies} of them copies or made by a stage");
+        }
+        text.push('\n');
+        let width = self.classes.iter().map(|class| class.chars().count()).max().unwrap_or(0);
+        for (class, count) in self.classes.iter().zip(counts) {
+            let share = 100.0 * count as f64 / self.images.len().max(1) as f64;
+            let _ = writeln!(text, "  {class:<width$}  {count:>7}  {share:5.1} %");
+        }
+        text
+    }
+
+    fn json(&self) -> anyhow::Result<serde_json::Value> {
+        let counts = self.classes.iter().cloned().zip(self.class_counts().into_iter().map(Into::into));
+        let counts: serde_json::Map<String, serde_json::Value> = counts.collect();
+        Ok(serde_json::json!({
+            "split": self.split,
+            "count": self.images.len(),
+            "classes": self.classes,
+            "class_counts": counts,
+            "images": self.images,
+        }))
+    }
+
+    fn table(&self) -> Option<Table> {
+        let columns =
+            ["id", "class", "path", "digest", "bytes", "source", "group", "weight", "split", "synthetic"];
+        let row = |image: &ImageRecord| {
+            vec![
+                image.id.clone(),
+                self.class_of(image).to_owned(),
+                image.path.clone(),
+                image.digest.clone(),
+                image.bytes.to_string(),
+                image.source.clone(),
+                image.group.clone().unwrap_or_default(),
+                image.weight.to_string(),
+                image.predefined.map(Split::name).unwrap_or_default().to_owned(),
+                image.synthetic.to_string(),
+            ]
+        };
+        Some(Table {
+            columns: columns.map(str::to_owned).to_vec(),
+            rows: self.images.iter().map(row).collect(),
+        })
+    }
+
+    fn count(&self) -> Option<Count> {
+        Some(Count::new(self.images.len(), "images"))
+    }
+}
+
+/// Reads the JSON file `path`.
+pub(crate) fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> anyhow::Result<T> {
+    let bytes = std::fs::read(path).with_context(|| format!("reading `{}`", path.display()))?;
+    serde_json::from_slice(&bytes).with_context(|| format!("reading `{}`", path.display()))
+}
+
+/// Writes the JSON file `path`.
+pub(crate) fn write_json<T: Serialize>(path: &Path, value: &T) -> anyhow::Result<()> {
+    std::fs::write(path, serde_json::to_vec_pretty(value)?)
+        .with_context(|| format!("writing `{}`", path.display()))
+}
