@@ -1,0 +1,137 @@
+//! The params of the kind `train`: everything a training depends on besides its images and seed.
+
+use peregrine_models::ModelConfig;
+use peregrine_pipeline::ParamProblem;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::early_stopping::{EarlyStopping, Monitor};
+use crate::loss::LossConfig;
+use crate::optim::OptimizerConfig;
+use crate::schedule::{ScheduleConfig, Warmup};
+
+/// Trains a network on the training images, measures it on the validation images after every
+/// epoch and keeps the best weights.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrainConfig {
+    /// The network.
+    pub model: ModelConfig,
+    /// How often every training image is seen, 1 or more.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub epochs: u64,
+    /// How many images make a step, 1 or more.
+    #[schemars(range(min = 1, max = 65_536))]
+    pub batch_size: usize,
+    /// How gradients become new weights, and the learning rate.
+    pub optimizer: OptimizerConfig,
+    /// How the learning rate changes from step to step.
+    pub schedule: ScheduleConfig,
+    /// How the learning rate rises at the start.
+    pub warmup: Warmup,
+    /// What is minimised.
+    pub loss: LossConfig,
+    /// The largest norm of all gradients together that a step takes, above 0; longer ones are
+    /// shortened to it. Absent: any.
+    #[schemars(range(min = 1e-6, max = 1e6))]
+    pub clip_grad_norm: Option<f64>,
+    /// The number by which epochs are compared, for `early_stopping` and `keep`.
+    pub metric: Monitor,
+    /// When to stop before the last epoch. Absent: never.
+    pub early_stopping: Option<EarlyStopping>,
+    /// Which epoch's weights the output `checkpoint` holds.
+    pub keep: Keep,
+    /// Which average of the weights over the steps is kept.
+    pub averaging: Averaging,
+    /// How many threads prepare batches; 0 is one a core. Changes no result and is in no
+    /// fingerprint.
+    #[serde(skip_serializing)]
+    #[schemars(range(min = 0, max = 1024))]
+    pub workers: usize,
+    /// After how many steps the training is saved for a resume, besides at every epoch's end and
+    /// when it is interrupted; 0 is never. Changes no result and is in no fingerprint.
+    #[serde(skip_serializing)]
+    #[schemars(range(min = 0, max = 1_000_000_000))]
+    pub checkpoint_every_steps: u64,
+}
+
+/// Which weights leave a training.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Keep {
+    /// Those of the epoch with the best metric.
+    #[default]
+    Best,
+    /// Those of the last epoch.
+    Last,
+}
+
+/// Which average of the weights over the steps is kept.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Averaging {
+    /// None: the weights of the step itself.
+    #[default]
+    None,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            model: ModelConfig::default(),
+            epochs: 10,
+            batch_size: 64,
+            optimizer: OptimizerConfig::default(),
+            schedule: ScheduleConfig::default(),
+            warmup: Warmup::default(),
+            loss: LossConfig::default(),
+            clip_grad_norm: None,
+            metric: Monitor::default(),
+            early_stopping: None,
+            keep: Keep::default(),
+            averaging: Averaging::default(),
+            workers: 0,
+            checkpoint_every_steps: 0,
+        }
+    }
+}
+
+impl TrainConfig {
+    /// Problems that the schema can't express.
+    pub fn problems(&self) -> Vec<ParamProblem> {
+        let mut problems = Vec::new();
+        let mut problem = |path: &str, message: String| {
+            problems.push(ParamProblem::new(path, message));
+        };
+        if let OptimizerConfig::Sgd(sgd) = &self.optimizer
+            && sgd.nesterov
+            && (sgd.momentum == 0.0 || sgd.dampening != 0.0)
+        {
+            let message = format!(
+                "nesterov needs a momentum above 0 and no dampening, not `{}` and `{}` (set \
+                 `nesterov: false`)",
+                sgd.momentum, sgd.dampening
+            );
+            problem("optimizer.nesterov", message);
+        }
+        if let ScheduleConfig::Cosine(cosine) = &self.schedule
+            && cosine.min_lr > self.optimizer.lr()
+        {
+            let message = format!(
+                "the cosine would rise from `{}` to `{}` (choose a `min_lr` below \
+                 `optimizer.lr`)",
+                self.optimizer.lr(),
+                cosine.min_lr
+            );
+            problem("schedule.min_lr", message);
+        }
+        if self.warmup.epochs > self.epochs as f64 {
+            let message = format!(
+                "the warm-up of `{}` epochs is longer than the training of `{}` (shorten it)",
+                self.warmup.epochs, self.epochs
+            );
+            problem("warmup.epochs", message);
+        }
+        problems
+    }
+}
