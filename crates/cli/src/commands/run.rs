@@ -1,0 +1,151 @@
+//! `peregrine run FILE [STAGE…]`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use peregrine_pipeline::Format;
+use peregrine_pipeline::engine::{Reach, RunOptions, Selection};
+use peregrine_pipeline::error::Failure;
+use peregrine_pipeline::event::{RunSummary, StageOutcome};
+
+use crate::args::RunArgs;
+use crate::commands::{Opened, Outcome, home, open, status};
+use crate::exit_code::Exit;
+use crate::render::events::Mode;
+use crate::render::style::Style;
+use crate::render::summary::{self, Highlights};
+use crate::render::{live, out, problems};
+use crate::signals::Interrupt;
+
+/// Runs the pipeline.
+pub fn call(args: &RunArgs) -> Outcome {
+    let opened = open(&args.pipeline)?;
+    let options = RunOptions {
+        selection: selection(args),
+        force: args.force,
+        keep_going: args.keep_going,
+        jobs: args.jobs,
+        ..opened.options.clone()
+    };
+    if args.dry_run {
+        return status::print(&opened, &options, args.pipeline.json);
+    }
+    let interrupt = Interrupt::listen(options.cancel.clone()).context("listening for signals")?;
+    let mode = Mode::choose(args.pipeline.json, args.quiet);
+    let ran = opened.engine.run(&opened.pipeline, &options, mode.sink());
+    live::clear();
+    let summary = match ran {
+        Ok(summary) => summary,
+        Err(error) => return interrupt.exit().map_or_else(|| Err(error.into()), Ok),
+    };
+    let highlights = highlights(&opened, &options, &summary);
+    if matches!(mode, Mode::Live | Mode::Plain) {
+        let style = Style::stdout();
+        let table =
+            if mode == Mode::Live { summary::stages(&summary, style, out::columns()) } else { String::new() };
+        out::print(&format!("{table}{}", summary::closing(&summary, &highlights, style)));
+    }
+    Ok(exit(&summary, &interrupt))
+}
+
+fn selection(args: &RunArgs) -> Selection {
+    if args.stages.is_empty() {
+        return Selection::All;
+    }
+    let reach = match (args.only, args.from, args.downstream) {
+        (true, _, _) => Reach::Only,
+        (_, true, _) => Reach::From,
+        (_, _, true) => Reach::Downstream,
+        _ => Reach::WithUpstream,
+    };
+    Selection::Stages { names: args.stages.clone(), reach }
+}
+
+/// A failure beats a gate that said no, and an interrupt beats both.
+fn exit(summary: &RunSummary, interrupt: &Interrupt) -> Exit {
+    if summary.interrupted {
+        return interrupt.exit().unwrap_or(Exit::Interrupted { signal: signal_hook::consts::SIGINT });
+    }
+    if summary.failed == 0 {
+        Exit::Done
+    } else if summary.gate_failed && summary.errors().all(|error| error.how == Failure::Gate) {
+        Exit::GateFailed
+    } else {
+        Exit::Failed
+    }
+}
+
+/// The figures of the `evaluate` stages, and the reports, copied to where a person finds them.
+fn highlights(opened: &Opened, options: &RunOptions, summary: &RunSummary) -> Highlights {
+    let mut highlights = Highlights::default();
+    let usable = |stage: &&StageOutcome| stage.status.is_usable();
+    for stage in summary.stages.iter().filter(usable).filter(|stage| stage.kind == "evaluate") {
+        if let Some(top1) = top1(opened, options, &stage.stage) {
+            highlights.top1.push((stage.stage.clone(), top1));
+        }
+    }
+    let reports: Vec<&StageOutcome> =
+        summary.stages.iter().filter(usable).filter(|stage| stage.kind == "report").collect();
+    for stage in &reports {
+        let name = match reports.len() {
+            1 => opened.pipeline.name.clone(),
+            _ => format!("{}.{}", opened.pipeline.name, stage.stage),
+        };
+        match copy_report(opened, options, &stage.stage, &name) {
+            Ok(path) => highlights.reports.push(path),
+            Err(error) => out::complain(&problems::error(&format!("the report was not copied: {error:#}"))),
+        }
+    }
+    highlights
+}
+
+fn top1(opened: &Opened, options: &RunOptions, stage: &str) -> Option<f64> {
+    let port = opened.pipeline.stages[opened.pipeline.position(stage)?].kind.output("metrics")?;
+    let artifact = opened.engine.artifact(&opened.pipeline, options, stage, port.name).ok()?;
+    let text = (port.view)(&artifact.dir, Format::Json).ok()?;
+    serde_json::from_str::<serde_json::Value>(&text).ok()?.get("top1")?.as_f64()
+}
+
+/// Copies the files of a report to `<home>/reports/<name>.html` and `.md`.
+fn copy_report(opened: &Opened, options: &RunOptions, stage: &str, name: &str) -> anyhow::Result<PathBuf> {
+    let artifact = opened.engine.artifact(&opened.pipeline, options, stage, "report")?;
+    let folder = home().join("reports");
+    std::fs::create_dir_all(&folder).with_context(|| format!("making `{}`", folder.display()))?;
+    let name = file_name(name);
+    let html = folder.join(format!("{name}.html"));
+    replace(&artifact.dir.join("report.md"), &folder.join(format!("{name}.md")))?;
+    replace(&artifact.dir.join("index.html"), &html)?;
+    Ok(html)
+}
+
+/// Puts a copy of `from` at `to` in one step, unless it is there already.
+fn replace(from: &Path, to: &Path) -> anyhow::Result<()> {
+    let new = std::fs::read(from).with_context(|| format!("reading `{}`", from.display()))?;
+    if std::fs::read(to).is_ok_and(|old| old == new) {
+        return Ok(());
+    }
+    let beside = to.with_extension(format!("{}.tmp", std::process::id()));
+    std::fs::write(&beside, new)
+        .and_then(|()| std::fs::rename(&beside, to))
+        .with_context(|| format!("writing `{}`", to.display()))
+}
+
+/// A pipeline's or stage's name as a file name: separators and control characters become `_`.
+fn file_name(name: &str) -> String {
+    let safe: String =
+        name.chars().map(|c| if c.is_control() || "/\\:*?\"<>|".contains(c) { '_' } else { c }).collect();
+    let safe = safe.trim_start_matches('.');
+    if safe.is_empty() { "report".to_owned() } else { safe.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_can_not_lead_out_of_the_folder() {
+        assert_eq!(file_name("../../etc/x"), "_.._etc_x");
+        assert_eq!(file_name("train@resnet-0.1"), "train@resnet-0.1");
+        assert_eq!(file_name(".."), "report");
+    }
+}

@@ -1,0 +1,72 @@
+//! `peregrine stages [KIND]`.
+
+use peregrine_pipeline::{Arity, Port, StageKind, reference, schema};
+
+use crate::args::StagesArgs;
+use crate::commands::show::near;
+use crate::commands::{Complaint, Outcome};
+use crate::exit_code::Exit;
+use crate::render::style::{Style, Tone};
+use crate::render::table::{Cell, table};
+use crate::render::{out, reference as render};
+use crate::stages::STAGES;
+
+/// Prints the reference of the kinds.
+pub fn call(args: &StagesArgs) -> Outcome {
+    if args.markdown {
+        out::print(&reference::markdown(STAGES));
+    } else if args.schema {
+        let schema = schema::pipeline_schema(STAGES);
+        out::print(&serde_json::to_string_pretty(&schema).map_err(anyhow::Error::from)?);
+    } else if let Some(name) = &args.kind {
+        out::print(&render::kind(find(name)?, Style::stdout()));
+    } else {
+        let style = Style::stdout();
+        let rows: Vec<Vec<Cell>> = STAGES.iter().map(row).collect();
+        out::print(&table(style, "  ", &["kind", "what it does", "reads", "makes"], &rows));
+        out::print(
+            "\nAn input in [brackets] may be left out; `…` takes a list. `peregrine stages KIND` has the params.",
+        );
+    }
+    Ok(Exit::Done)
+}
+
+fn find(name: &str) -> Result<&'static StageKind, Complaint> {
+    STAGES.iter().find(|kind| kind.kind == name).ok_or_else(|| {
+        let hint = match near(name, STAGES.iter().map(|kind| kind.kind)).first() {
+            Some(kind) => format!("did you mean `{kind}`?"),
+            None => "`peregrine stages` lists them".to_owned(),
+        };
+        Complaint::Usage(format!("no kind of stage is called `{name}` ({hint})"))
+    })
+}
+
+fn row(kind: &StageKind) -> Vec<Cell> {
+    let schema = (kind.schema)().to_value();
+    let doc = schema.get("description").and_then(|text| text.as_str()).unwrap_or_default();
+    vec![
+        Cell::toned(Tone::Strong, kind.kind),
+        Cell::new(first_sentence(doc)),
+        Cell::new(ports(kind.inputs)),
+        Cell::new(ports(kind.outputs)),
+    ]
+}
+
+fn first_sentence(doc: &str) -> String {
+    let line = doc.split("\n\n").next().unwrap_or_default().replace('\n', " ");
+    let end = line.find(['.', ':', ';']).unwrap_or(line.len());
+    line[..end].to_owned()
+}
+
+fn ports(ports: &[Port]) -> String {
+    let shown: Vec<String> = ports
+        .iter()
+        .map(|port| match port.arity {
+            Arity::One => port.name.to_owned(),
+            Arity::Optional => format!("[{}]", port.name),
+            Arity::Many => format!("{}…", port.name),
+            Arity::OptionalMany => format!("[{}…]", port.name),
+        })
+        .collect();
+    if shown.is_empty() { "–".to_owned() } else { shown.join(", ") }
+}
