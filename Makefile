@@ -1,0 +1,102 @@
+# Peregrine's commands. `make` prints them.
+
+PIPELINE ?= pipelines/sample.yaml
+STAGE    ?=
+BACKEND  ?= flex
+ARGS     ?=
+CARGO    ?= cargo
+LIBTORCH ?= $(HOME)/.cache/peregrine/libtorch-2.9.0
+PEERS    ?=
+
+PEREGRINE = $(or $(CARGO_TARGET_DIR),target)/debug/peregrine
+
+.DEFAULT_GOAL := help
+.PHONY: help pipeline stage test lint regression baseline sample-data bench docs libtorch clean binary backend
+
+# BACKEND=tch links LibTorch and trains on it. Without it nothing here looks for LibTorch.
+ifeq ($(BACKEND),tch)
+FEATURES = --features peregrine-cli/tch
+DEVICE   = --device libtorch
+export LIBTORCH
+export LIBTORCH_CXX11_ABI = 1
+export LD_LIBRARY_PATH := $(LIBTORCH)/lib$(if $(LD_LIBRARY_PATH),:$(LD_LIBRARY_PATH))
+else ifneq ($(BACKEND),flex)
+$(error BACKEND is `$(BACKEND)` (choose `flex` or `tch`))
+endif
+
+help:
+	@echo 'Peregrine trains image classifiers through pipelines that cache every stage.'
+	@echo
+	@echo '  make pipeline      build, then run PIPELINE; a second run does only what changed'
+	@echo '  make stage         run STAGE of PIPELINE and what it needs'
+	@echo '  make test          all tests'
+	@echo '  make lint          formatting, clippy without warnings, licences and advisories'
+	@echo '  make regression    run PIPELINE and hold its metrics against the baseline (fails below it)'
+	@echo '  make baseline      write the metrics of PIPELINE as its new baseline'
+	@echo '  make sample-data   draw data/sample again from the Fashion-MNIST files'
+	@echo '  make bench         speed, with a peer beside it where PEERS names a Python environment'
+	@echo '  make docs          write the reference of stages and the schema of pipeline files'
+	@echo '  make libtorch      fetch LibTorch 2.9.0 for BACKEND=tch (900 MB to fetch, 490 MB on disk)'
+	@echo '  make clean         remove the cache of runs and the build'
+	@echo
+	@echo '  PIPELINE=$(PIPELINE)  STAGE=$(STAGE)  BACKEND=$(BACKEND) (flex or tch)  ARGS=$(ARGS)'
+	@echo '  make pipeline PIPELINE=pipelines/traffic_lights.yaml ARGS="--set stages.train.params.epochs=2"'
+
+pipeline: binary
+	@$(PEREGRINE) run $(PIPELINE) $(STAGE) $(DEVICE) $(ARGS)
+
+stage: binary
+	@test -n "$(STAGE)" || { echo 'error: no stage was named (make stage STAGE=clean)' >&2; exit 2; }
+	@$(PEREGRINE) run $(PIPELINE) $(STAGE) $(DEVICE) $(ARGS)
+
+# nextest runs tests side by side across crates; what it cannot run are the examples in documentation.
+test: backend
+	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
+	    $(CARGO) nextest run --workspace $(FEATURES) $(ARGS) && \
+	    $(CARGO) test --quiet --workspace --doc $(FEATURES); \
+	else \
+	    $(CARGO) test --workspace $(FEATURES) $(ARGS); \
+	fi
+
+lint: backend
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets $(FEATURES) -- -D warnings
+	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check; \
+	else echo 'cargo-deny is not installed: licences and advisories were not checked'; fi
+
+regression: binary
+	@$(PEREGRINE) run $(PIPELINE) $(DEVICE) $(ARGS)
+
+baseline: binary
+	@PEREGRINE=$(PEREGRINE) DEVICE="$(DEVICE)" scripts/baseline.sh $(PIPELINE)
+
+sample-data:
+	scripts/fashion-mnist.sh data/raw/fashion-mnist
+	$(CARGO) run --quiet -p peregrine-data --example sample_data -- data/raw/fashion-mnist data/sample
+
+bench: binary
+	@PEREGRINE=$(PEREGRINE) benches/plan_10k.sh
+	@PEREGRINE=$(PEREGRINE) benches/hash_10k.sh
+	@PEREGRINE=$(PEREGRINE) PEERS=$(PEERS) benches/dvc_peer.sh
+
+docs: binary
+	@$(PEREGRINE) stages --markdown > pipelines/README.md.new && mv pipelines/README.md.new pipelines/README.md
+	@$(PEREGRINE) stages --schema > pipelines/pipeline.schema.json.new && mv pipelines/pipeline.schema.json.new pipelines/pipeline.schema.json
+	@echo 'wrote pipelines/README.md and pipelines/pipeline.schema.json'
+
+libtorch:
+	@scripts/libtorch.sh $(LIBTORCH)
+
+clean:
+	rm -rf .peregrine
+	$(CARGO) clean
+
+binary: backend
+	@$(CARGO) build -p peregrine-cli --bin peregrine $(FEATURES)
+
+# Without this check the build script of torch-sys would try to fetch LibTorch by itself.
+backend:
+ifeq ($(BACKEND),tch)
+	@test -f "$(LIBTORCH)/lib/libtorch_cpu.so" || { \
+	    echo 'error: LibTorch is not in $(LIBTORCH) (run `make libtorch`, or set LIBTORCH)' >&2; exit 2; }
+endif
