@@ -8,8 +8,9 @@ mod adam;
 mod adamw;
 mod sgd;
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::module::Module;
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
+use peregrine_models::{collect_gradients, map_parameters};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -108,15 +109,20 @@ impl Optimizer {
     }
 
     /// Moves `model` one step against `gradients` at learning rate `lr`.
-    pub fn step<M: Module>(&mut self, model: M, gradients: Gradients, lr: f64) -> M {
-        let mut collect = Collect { gradients, found: Vec::new() };
-        model.visit(&mut collect);
-        let mut gradients = collect.found;
+    pub fn step<M: Module>(&mut self, model: M, mut gradients: Gradients, lr: f64) -> M {
+        let mut gradients = collect_gradients(&model, &mut gradients);
         if let Some(norm) = self.clip_norm {
             clip(&mut gradients, norm);
         }
-        self.states.resize_with(gradients.len(), ParamState::default);
-        model.map(&mut Step { optimizer: self, gradients, lr, next: 0 })
+        let Self { config, states, .. } = self;
+        states.resize_with(gradients.len(), ParamState::default);
+        map_parameters(model, |i, info, weights| match gradients[i].take() {
+            Some(gradient) => {
+                let decays = config.decays_norm_and_bias() || !info.is_norm_or_bias();
+                config.update(Update { weights, gradient, lr, decays }, &mut states[i])
+            }
+            None => weights,
+        })
     }
 
     /// The state on the host, in visiting order.
@@ -149,51 +155,6 @@ impl Optimizer {
     }
 }
 
-/// Takes the gradients of the trainable parameters, flat, in visiting order.
-struct Collect {
-    gradients: Gradients,
-    found: Vec<Option<Tensor<1>>>,
-}
-
-impl ModuleVisitor for Collect {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if param.is_require_grad() {
-            let gradient = param.val().grad_remove(&mut self.gradients);
-            self.found.push(gradient.map(Tensor::flatten_all));
-        }
-    }
-}
-
-/// Puts the updated parameters in their places.
-struct Step<'a> {
-    optimizer: &'a mut Optimizer,
-    gradients: Vec<Option<Tensor<1>>>,
-    lr: f64,
-    next: usize,
-}
-
-impl ModuleMapper for Step<'_> {
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        if !param.is_require_grad() {
-            return param;
-        }
-        let (i, lr) = (self.next, self.lr);
-        self.next += 1;
-        let Some(gradient) = self.gradients[i].take() else {
-            return param;
-        };
-        let (id, weights, mapper) = param.consume();
-        let shape = weights.shape();
-        let weights = weights.inner().flatten_all();
-        let Optimizer { config, states, .. } = &mut *self.optimizer;
-        // Biases and the scales and shifts of norms are the parameters of rank 1.
-        let decays = D > 1 || config.decays_norm_and_bias();
-        let weights = config.update(Update { weights, gradient, lr, decays }, &mut states[i]);
-        let weights = Tensor::from_inner(weights.reshape(shape)).require_grad();
-        Param::from_mapped_value(id, weights, mapper)
-    }
-}
-
 /// Scales all gradients so that their common norm is at most `norm`, as torch's
 /// `clip_grad_norm_` does; the factor stays on the device.
 fn clip(gradients: &mut [Option<Tensor<1>>], norm: f64) {
@@ -204,18 +165,6 @@ fn clip(gradients: &mut [Option<Tensor<1>>], norm: f64) {
     let factor = (total.sqrt().add_scalar(1e-6)).recip().mul_scalar(norm).clamp_max(1.0);
     for gradient in gradients.iter_mut() {
         *gradient = gradient.take().map(|g| g * factor.clone());
-    }
-}
-
-/// Flattening whatever the rank is.
-trait FlattenAll {
-    fn flatten_all(self) -> Tensor<1>;
-}
-
-impl<const D: usize> FlattenAll for Tensor<D> {
-    fn flatten_all(self) -> Tensor<1> {
-        let n = self.shape().num_elements();
-        self.reshape([n])
     }
 }
 

@@ -1,3 +1,4 @@
+use burn::module::Param;
 use burn::tensor::activation;
 
 use super::*;
