@@ -12,12 +12,12 @@ use std::fs;
 use std::io::{Read, Write};
 use std::path::Path;
 
-use anyhow::{bail, ensure, Context, Result};
+use anyhow::{Context, Result, bail, ensure};
 use image::codecs::jpeg::JpegEncoder;
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder};
-use peregrine_pipeline::seed::Draws;
 use peregrine_pipeline::Seed;
+use peregrine_pipeline::seed::Draws;
 
 /// Side of an image in pixels.
 const SIDE: usize = 28;
@@ -218,11 +218,7 @@ fn plant_flipped_labels(entries: &mut Vec<Entry>, pool: &mut Pool, seed: Seed) -
     for n in 0..30 {
         let (class, folder) = if n % 2 == 0 {
             let (a, b) = CONFUSABLE[draws.below(CONFUSABLE.len())];
-            if draws.chance(0.5) {
-                (a, b)
-            } else {
-                (b, a)
-            }
+            if draws.chance(0.5) { (a, b) } else { (b, a) }
         } else {
             let class = draws.below(CLASSES.len());
             (class, other_class(class, &mut draws))

@@ -6,6 +6,7 @@ pub mod balance;
 pub mod clean;
 pub mod decode;
 pub mod escape;
+mod files;
 pub mod image_set;
 pub mod ingest;
 pub mod manifest;

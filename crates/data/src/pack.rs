@@ -1,34 +1,206 @@
-//! Stage `pack`.
-use crate::Pixels;
-use crate::image_set::ImageSet;
-use crate::manifest::Manifest;
-use peregrine_pipeline::{Input, Output, Port, Stage, StageContext};
+//! Stage `pack`: decodes every picture once, strictly, brings it to one size and writes all into
+//! one file that training maps into memory.
+//!
+//! Does not normalize and does not augment: what is stored are the bytes of the picture.
+
+mod moments;
+mod params;
+mod resize;
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
+use std::path::Path;
+
+use anyhow::{Context as _, bail, ensure};
+use peregrine_pipeline::{Input, Output, ParamProblem, Port, Stage, StageContext};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Resize {
-    /// Squash.
-    #[default]
-    Squash,
-}
-/// Packs.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+use crate::decode::{self, Pixels, Unreadable};
+use crate::files;
+use crate::image_set::{self, ImageSet, ImageSetMeta};
+use crate::manifest::{ImageRecord, Manifest};
+
+pub(crate) use moments::Moments;
+pub use params::{Channels, Size};
+pub use resize::{Filter, Recipe, Resize, fit_within};
+
+/// Decodes every image, brings it to one size and packs all into one memory-mapped file of bytes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct Pack {}
+pub struct Pack {
+    /// The size in pixels, from 1 to 4096: one number for a square, or `[height, width]`.
+    pub size: Size,
+    /// How a picture of another shape is brought to this size.
+    pub mode: Resize,
+    /// 1 (gray), 3 (colour) or `auto`: 1 when every image of this manifest is stored as gray. Packs
+    /// that must fit together and hold both kinds need a number.
+    pub channels: Channels,
+    /// How pixels are interpolated; antialiased when made smaller, as in Pillow.
+    pub filter: Filter,
+    /// The value of the pixels that `letterbox` adds, from 0 (black) to 255 (white).
+    #[schemars(range(min = 0, max = 255))]
+    pub fill: u8,
+    /// The largest share of unreadable images that is left out with a warning, from 0 to 1; above
+    /// it the stage fails.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub max_bad_fraction: f64,
+}
+
+impl Default for Pack {
+    fn default() -> Self {
+        Self {
+            size: Size::square(32),
+            mode: Resize::Squash,
+            channels: Channels::Auto,
+            filter: Filter::Bilinear,
+            fill: 0,
+            max_bad_fraction: 0.01,
+        }
+    }
+}
+
 const MANIFEST: Input<Manifest> = Input::new("manifest", "the images to pack");
-const IMAGES: Output<ImageSet> = Output::new("images", "the pictures, decoded and resized");
+const IMAGES: Output<ImageSet> = Output::new("images", "the pictures, decoded and of one size");
+
 impl Stage for Pack {
     const KIND: &'static str = "pack";
+    /// 1: first version.
     const VERSION: u32 = 1;
     const INPUTS: &'static [Port] = &[MANIFEST.port()];
     const OUTPUTS: &'static [Port] = &[IMAGES.port()];
-    fn run(&self, _cx: &StageContext) -> anyhow::Result<()> {
-        anyhow::bail!("not written yet")
+
+    fn check(&self) -> Vec<ParamProblem> {
+        let range = |value: u32| (1..=4096).contains(&value);
+        let mut problems = Vec::new();
+        if !range(self.size.height) || !range(self.size.width) {
+            problems.push(ParamProblem::new("size", "must be from 1 to 4096 pixels"));
+        }
+        if !(0.0..=1.0).contains(&self.max_bad_fraction) {
+            problems.push(ParamProblem::new("max_bad_fraction", "must be from 0 to 1"));
+        }
+        problems
+    }
+
+    fn run(&self, cx: &StageContext) -> anyhow::Result<()> {
+        let manifest = cx.read(&MANIFEST)?;
+        let dir = cx.output_dir(&IMAGES)?;
+        pack(&manifest, self, &dir, cx)
     }
 }
-pub(crate) fn fit_within(pixels: &Pixels, _side: u32) -> anyhow::Result<Pixels> {
-    Ok(pixels.clone())
+
+/// Packs the images of `manifest` into the empty folder `dir`, where [`ImageSet`] loads them.
+///
+/// # Errors
+/// When a file changed since `ingest`, too many are unreadable, or none is left.
+pub fn pack(manifest: &Manifest, params: &Pack, dir: &Path, cx: &StageContext) -> anyhow::Result<()> {
+    ensure!(
+        !manifest.images.is_empty(),
+        "the manifest ({}) has no images (is the fraction of `split` too small?)",
+        manifest.split
+    );
+    let channels = channels(manifest, params.channels, cx)?;
+    let recipe = Recipe { mode: params.mode, filter: params.filter, fill: params.fill };
+    let (height, width) = (params.size.height, params.size.width);
+    let pictures = distinct(manifest);
+    let image_bytes = height as usize * width as usize * usize::from(channels);
+    let path = dir.join(image_set::PIXELS);
+    let file = File::create(&path).with_context(|| format!("creating `{}`", path.display()))?;
+    let mut out = BufWriter::with_capacity(1 << 20, file);
+    let mut slots: HashMap<&str, u32> = HashMap::new();
+    let mut moments = Moments::default();
+    let mut bad: Vec<(&ImageRecord, Unreadable)> = Vec::new();
+    let chunk = ((64 << 20) / image_bytes).clamp(16, 256);
+    let work = |record: &&ImageRecord| -> anyhow::Result<Result<Pixels, Unreadable>> {
+        let decoded = files::read_verified(record)?.and_then(|bytes| decode::decode(&bytes));
+        let resize = |pixels: &Pixels| recipe.apply(&pixels.to_channels(channels), height, width);
+        decoded
+            .map(|decoded| resize(&decoded.pixels))
+            .map_or_else(|unreadable| Ok(Err(unreadable)), |resized| resized.map(Ok))
+    };
+    files::map(cx, &pictures, chunk, work, |record, result| {
+        match result {
+            Ok(pixels) => {
+                moments.add(&pixels);
+                slots.insert(&record.digest, slots.len() as u32);
+                out.write_all(&pixels.data).with_context(|| format!("writing `{}`", path.display()))?;
+            }
+            Err(unreadable) => bad.push((record, unreadable)),
+        }
+        Ok(())
+    })?;
+    out.flush().with_context(|| format!("writing `{}`", path.display()))?;
+    quarantine(&bad, pictures.len(), params.max_bad_fraction)?;
+    let kept: Vec<(&ImageRecord, u32)> = manifest
+        .images
+        .iter()
+        .filter_map(|image| Some((image, *slots.get(image.digest.as_str())?)))
+        .collect();
+    ensure!(!kept.is_empty(), "no image of the manifest ({}) can be read", manifest.split);
+    let meta = ImageSetMeta {
+        classes: manifest.classes.clone(),
+        split: manifest.split,
+        height: height as usize,
+        width: width as usize,
+        channels: usize::from(channels),
+        mean: (0..usize::from(channels)).map(|channel| moments.mean(channel)).collect(),
+        std: (0..usize::from(channels)).map(|channel| moments.std(channel)).collect(),
+        resize: recipe.to_string(),
+    };
+    let ids: Vec<String> = kept.iter().map(|(image, _)| image.id.clone()).collect();
+    let labels: Vec<u32> = kept.iter().map(|(image, _)| image.label).collect();
+    let weights: Vec<f32> = kept.iter().map(|(image, _)| image.weight).collect();
+    let slots: Vec<u32> = kept.iter().map(|&(_, slot)| slot).collect();
+    image_set::save_index(dir, &meta, &ids, &labels, &weights, &slots)
+}
+
+/// The first image of each digest: copies are decoded once.
+fn distinct(manifest: &Manifest) -> Vec<&ImageRecord> {
+    let mut seen = std::collections::HashSet::new();
+    manifest.images.iter().filter(|image| seen.insert(image.digest.as_str())).collect()
+}
+
+fn quarantine(bad: &[(&ImageRecord, Unreadable)], of: usize, limit: f64) -> anyhow::Result<()> {
+    for (record, reason) in bad.iter().take(20) {
+        tracing::warn!(image = %record.path, %reason, "left out an unreadable image");
+    }
+    if bad.len() as f64 > limit * of as f64 {
+        let first = bad.iter().take(3).map(|(record, reason)| format!("`{}`: {reason}", record.path));
+        bail!(
+            "{} of {of} images are unreadable, more than `max_bad_fraction` {limit} allows: {} (put a `clean` \
+             stage before `pack`)",
+            bad.len(),
+            first.collect::<Vec<_>>().join("; ")
+        );
+    }
+    if !bad.is_empty() {
+        tracing::warn!(unreadable = bad.len(), of, "left out unreadable images");
+    }
+    Ok(())
+}
+
+fn channels(manifest: &Manifest, wanted: Channels, cx: &StageContext) -> anyhow::Result<u8> {
+    match wanted {
+        Channels::Gray => return Ok(1),
+        Channels::Colour => return Ok(3),
+        Channels::Auto => {}
+    }
+    let pictures = distinct(manifest);
+    for part in pictures.chunks(64) {
+        let mut colour = false;
+        let head = |record: &&ImageRecord| {
+            let bytes = decode::read_file(&record.file());
+            Ok(bytes.and_then(|bytes| decode::head(&bytes)).is_ok_and(|head| head.channels == 3))
+        };
+        let quiet = StageContext { progress: std::sync::Arc::new(|_| {}), ..cx.clone() };
+        files::map(&quiet, part, 64, head, |_, has_colour| {
+            colour |= has_colour;
+            Ok(())
+        })?;
+        if colour {
+            return Ok(3);
+        }
+    }
+    Ok(1)
 }

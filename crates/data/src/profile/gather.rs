@@ -1,11 +1,139 @@
 //! Looks at every image once and adds up what it sees.
-use super::{Profile, ProfileImages};
-use crate::manifest::Manifest;
+
+use std::collections::{BTreeMap, HashSet};
+
 use peregrine_pipeline::StageContext;
-/// Describes.
+
+use super::{Profile, ProfileImages, Span, Tally};
+use crate::decode::{self, Pixels, Unreadable};
+use crate::files;
+use crate::manifest::{ImageRecord, Manifest, Split};
+use crate::pack::Moments;
+use crate::picture::Thumbnail;
+
+/// What one readable image adds to a profile.
+struct Seen {
+    format: &'static str,
+    mode: &'static str,
+    width: u32,
+    height: u32,
+    gray: bool,
+    moments: Moments,
+}
+
+/// Describes the images of `manifest`.
 ///
 /// # Errors
-/// When cancelled.
-pub fn profile(_manifest: &Manifest, _params: &ProfileImages, _cx: &StageContext) -> anyhow::Result<Profile> {
-    anyhow::bail!("not written yet")
+/// When a file changed since `ingest`, or the run was cancelled.
+pub fn profile(manifest: &Manifest, params: &ProfileImages, cx: &StageContext) -> anyhow::Result<Profile> {
+    let images: Vec<&ImageRecord> = manifest.images.iter().collect();
+    let mut seen: Vec<Option<Seen>> = Vec::with_capacity(images.len());
+    files::map(
+        cx,
+        &images,
+        128,
+        |record| look(record),
+        |_, result| {
+            seen.push(result.ok());
+            Ok(())
+        },
+    )?;
+    let readable: Vec<&Seen> = seen.iter().flatten().collect();
+    let sizes = tally(readable.iter().map(|seen| format!("{}×{}", seen.width, seen.height)));
+    let mut moments = Moments::default();
+    readable.iter().for_each(|seen| moments.merge(&seen.moments));
+    let channels = if readable.iter().all(|seen| seen.gray) { 1 } else { 3 };
+    let mut digests = HashSet::new();
+    let fresh = images.iter().filter(|image| digests.insert(image.digest.as_str())).count();
+    let classes = manifest.classes.iter().zip(manifest.class_counts());
+    Ok(Profile {
+        split: manifest.split,
+        images: images.len() as u64,
+        bytes: images.iter().map(|image| image.bytes).sum(),
+        unreadable: (images.len() - readable.len()) as u64,
+        exact_copies: (images.len() - fresh) as u64,
+        classes: classes.map(|(name, images)| Tally { name: name.clone(), images: images as u64 }).collect(),
+        predefined: tally(images.iter().filter_map(|i| i.predefined).map(|split: Split| split.to_string())),
+        formats: tally(readable.iter().map(|seen| seen.format.to_owned())),
+        modes: tally(readable.iter().map(|seen| seen.mode.to_owned())),
+        different_resolutions: sizes.len() as u64,
+        resolutions: sizes.into_iter().take(20).collect(),
+        width: span(readable.iter().map(|seen| u64::from(seen.width))),
+        height: span(readable.iter().map(|seen| u64::from(seen.height))),
+        file_bytes: span(images.iter().map(|image| image.bytes)),
+        mean: (0..channels).map(|channel| moments.mean(channel)).collect(),
+        std: (0..channels).map(|channel| moments.std(channel)).collect(),
+        samples: samples(manifest, &seen, params.samples as usize, cx)?,
+    })
+}
+
+fn look(record: &ImageRecord) -> anyhow::Result<Result<Seen, Unreadable>> {
+    let decoded = files::read_verified(record)?.and_then(|bytes| decode::decode(&bytes));
+    Ok(decoded.map(|decoded| {
+        let pixels = &decoded.pixels;
+        let mut moments = Moments::default();
+        moments.add(pixels);
+        if pixels.channels == 1 {
+            moments.spread();
+        }
+        Seen {
+            format: decoded.format,
+            mode: decoded.mode,
+            width: pixels.width,
+            height: pixels.height,
+            gray: pixels.is_gray(),
+            moments,
+        }
+    }))
+}
+
+/// The first few readable images of each class in the order of their digests: a fair choice that
+/// the same images always win.
+fn samples(
+    manifest: &Manifest,
+    seen: &[Option<Seen>],
+    per_class: usize,
+    cx: &StageContext,
+) -> anyhow::Result<Vec<Thumbnail>> {
+    let mut thumbnails = Vec::new();
+    for (label, class) in manifest.classes.iter().enumerate() {
+        cx.check_cancelled()?;
+        let of_class = manifest.images.iter().zip(seen);
+        let of_class = of_class.filter(|(image, seen)| image.label as usize == label && seen.is_some());
+        let mut images: Vec<&ImageRecord> = of_class.map(|(image, _)| image).collect();
+        images.sort_unstable_by_key(|image| (&image.digest, &image.id));
+        images.dedup_by_key(|image| &image.digest);
+        for (number, image) in images.into_iter().take(per_class).enumerate() {
+            if let Some(pixels) = pixels(image)? {
+                let file = format!("sample-{label}-{number}.png");
+                thumbnails.push(Thumbnail::of(&pixels, &image.id, class, file)?);
+            }
+        }
+    }
+    Ok(thumbnails)
+}
+
+/// The pixels of `record`, none when it is unreadable.
+pub(crate) fn pixels(record: &ImageRecord) -> anyhow::Result<Option<Pixels>> {
+    let bytes = files::read_verified(record)?;
+    Ok(bytes.and_then(|bytes| decode::decode(&bytes)).ok().map(|decoded| decoded.pixels))
+}
+
+/// How often each name occurs, most often first, then by name.
+fn tally(names: impl Iterator<Item = String>) -> Vec<Tally> {
+    let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+    names.for_each(|name| *counts.entry(name).or_default() += 1);
+    let mut tallies: Vec<Tally> = counts.into_iter().map(|(name, images)| Tally { name, images }).collect();
+    tallies.sort_by_key(|tally| std::cmp::Reverse(tally.images));
+    tallies
+}
+
+fn span(numbers: impl Iterator<Item = u64>) -> Span {
+    let mut numbers: Vec<u64> = numbers.collect();
+    numbers.sort_unstable();
+    match numbers.as_slice() {
+        [] => Span::default(),
+        [min, .., max] => Span { min: *min, median: numbers[(numbers.len() - 1) / 2], max: *max },
+        [only] => Span { min: *only, median: *only, max: *only },
+    }
 }

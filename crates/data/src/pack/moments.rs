@@ -1,0 +1,51 @@
+//! Mean and standard deviation of pixels.
+
+use crate::decode::Pixels;
+
+/// The sums behind a mean and a standard deviation: whole numbers, so that their order is free.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Moments {
+    pixels: u64,
+    sum: [u64; 3],
+    squares: [u64; 3],
+}
+
+impl Moments {
+    /// Adds the pixels of one picture.
+    pub(crate) fn add(&mut self, pixels: &Pixels) {
+        let channels = usize::from(pixels.channels);
+        for pixel in pixels.data.chunks_exact(channels) {
+            for (channel, &value) in pixel.iter().enumerate() {
+                self.sum[channel] += u64::from(value);
+                self.squares[channel] += u64::from(value) * u64::from(value);
+            }
+        }
+        self.pixels += (pixels.data.len() / channels) as u64;
+    }
+
+    /// Adds the sums of `other`.
+    pub(crate) fn merge(&mut self, other: &Self) {
+        self.pixels += other.pixels;
+        for channel in 0..3 {
+            self.sum[channel] += other.sum[channel];
+            self.squares[channel] += other.squares[channel];
+        }
+    }
+
+    /// Turns the sums of gray pixels into those of the same pixels in three channels.
+    pub(crate) fn spread(&mut self) {
+        self.sum = [self.sum[0]; 3];
+        self.squares = [self.squares[0]; 3];
+    }
+
+    /// The mean of `channel`, of pixels in 0..1.
+    pub(crate) fn mean(&self, channel: usize) -> f64 {
+        self.sum[channel] as f64 / self.pixels.max(1) as f64 / 255.0
+    }
+
+    /// The standard deviation of `channel`, of pixels in 0..1.
+    pub(crate) fn std(&self, channel: usize) -> f64 {
+        let second = self.squares[channel] as f64 / self.pixels.max(1) as f64 / (255.0 * 255.0);
+        (second - self.mean(channel).powi(2)).max(0.0).sqrt()
+    }
+}
