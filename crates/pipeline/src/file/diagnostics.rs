@@ -125,7 +125,11 @@ impl fmt::Display for FileErrors {
         match self.problems.len() + self.more {
             1 => write!(f, "1 problem in `{name}`; nothing was run"),
             n if self.more == 0 => write!(f, "{n} problems in `{name}`; nothing was run"),
-            n => write!(f, "{n} problems in `{name}`, the first {} shown; nothing was run", self.problems.len()),
+            n => write!(
+                f,
+                "{n} problems in `{name}`, the first {} shown; nothing was run",
+                self.problems.len()
+            ),
         }
     }
 }
