@@ -68,7 +68,7 @@ regression: binary
 	@$(PEREGRINE) run $(PIPELINE) $(DEVICE) $(ARGS)
 
 baseline: binary
-	@PEREGRINE=$(PEREGRINE) DEVICE="$(DEVICE)" scripts/baseline.sh $(PIPELINE)
+	@PEREGRINE=$(PEREGRINE) CARGO="$(CARGO)" DEVICE="$(DEVICE)" scripts/baseline.sh $(PIPELINE) $(STAGE)
 
 sample-data:
 	scripts/fashion-mnist.sh data/raw/fashion-mnist
