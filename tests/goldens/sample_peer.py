@@ -172,30 +172,43 @@ def rate(step, lr, schedule, warmup, epochs, steps_per_epoch):
 
 
 def transform(config):
-    """One of Peregrine's transforms as torchvision's, on u8 images."""
+    """One of Peregrine's transforms as torchvision's, on an image of floats in 0..1."""
     config = dict(config)
     name = config.pop("name")
     if name == "random_horizontal_flip":
         return v2.RandomHorizontalFlip(config.get("p", 0.5))
-    if name == "random_rotation":
-        return v2.RandomRotation(config.get("degrees", 10), interpolation=v2.InterpolationMode.BILINEAR)
-    if name == "color_jitter":
-        return v2.ColorJitter(**{key: config[key] for key in ("brightness", "contrast", "saturation") if key in config})
+    if name == "random_vertical_flip":
+        return v2.RandomVerticalFlip(config.get("p", 0.5))
     if name == "random_crop":
-        return ("random_crop", config.get("padding", 4))
+        padding, mode = config.get("padding", 4), config.get("padding_mode", "constant")
+        return lambda image: v2.RandomCrop(
+            image.shape[-2:], padding=padding, fill=config.get("fill", 0.0), padding_mode=mode
+        )(image)
+    if name == "random_rotation":
+        return v2.RandomRotation(
+            config.get("degrees", 10.0), interpolation=v2.InterpolationMode.BILINEAR, fill=config.get("fill", 0.0)
+        )
+    if name == "color_jitter":
+        return v2.ColorJitter(**{key: config.get(key, 0.2) for key in ("brightness", "contrast", "saturation")})
+    if name == "gaussian_noise":
+        return v2.RandomApply([v2.GaussianNoise(sigma=config.get("sigma", 0.05))], config.get("p", 0.5))
     if name == "random_erasing":
-        return v2.RandomErasing(config.get("p", 0.5))
+        return v2.RandomErasing(
+            config.get("p", 0.25), config.get("scale", (0.02, 0.33)), config.get("ratio", (0.3, 3.3)), config.get("value", 0.0)
+        )
     raise SystemExit(f"the transform `{name}` has no counterpart here")
 
 
+DEFAULT_TRANSFORMS = [{"name": "random_crop"}, {"name": "random_horizontal_flip"}]
+
+
 def augmented(images, transforms):
+    images = images.float() / 255
     if not transforms:
         return images
     out = []
     for image in images:
         for change in transforms:
-            if isinstance(change, tuple):
-                change = v2.RandomCrop(image.shape[-2:], padding=change[1])
             image = change(image)
         out.append(image)
     return torch.stack(out)
@@ -207,7 +220,7 @@ def fit(packs, config, policy, class_weights, seed):
     train, meta = packs["train"], packs["train"].meta
     mean = torch.tensor(meta["mean"], dtype=torch.float32).view(-1, 1, 1)
     std = torch.tensor(meta["std"], dtype=torch.float32).view(-1, 1, 1)
-    normalized = lambda images: (images.float() / 255 - mean) / std
+    normalized = lambda images: (images - mean) / std
     network = {"name": "sample_cnn", **config["model"]}
     model = NETWORKS[network.pop("name")](
         meta["channels"], (meta["height"], meta["width"]), len(meta["classes"]), **network
@@ -220,9 +233,12 @@ def fit(packs, config, policy, class_weights, seed):
     if class_weights and loss.get("use_class_weights", True):
         counts = torch.bincount(train.labels, minlength=len(meta["classes"])).float()
         weights = counts.sum() / counts
-    transforms = [transform(t) for t in policy.get("transforms", [])]
-    if policy.get("mix"):
-        raise SystemExit("mixed images have no counterpart here")
+    transforms = [] if policy is None else [transform(t) for t in policy.get("transforms", DEFAULT_TRANSFORMS)]
+    policy = policy or {}
+    if policy.get("mix") or policy.get("normalize", {"name": "dataset"})["name"] != "dataset":
+        raise SystemExit("mixed images, and normalization by other images' numbers, have no counterpart here")
+    if (train.weights != 1).any():
+        raise SystemExit("weighted images have no counterpart here")
     steps_per_epoch = math.ceil(len(train.labels) / batch)
     best, step = None, 0
     for epoch in range(epochs):
@@ -241,7 +257,7 @@ def fit(packs, config, policy, class_weights, seed):
             steps.step()
             step += 1
         val_top1, val_loss = measure(model, packs["val"], normalized)
-        now = (val_top1, -val_loss)
+        now = (val_top1, -val_loss)  # between equals the lower loss is better
         if config.get("keep", "best") == "last" or best is None or now > best[0]:
             best = (now, epoch + 1, measure(model, packs["test"], normalized)[0])
     return {"seed": seed, "test_top1": best[2], "val_top1": best[0][0], "epoch": best[1]}
@@ -250,7 +266,7 @@ def fit(packs, config, policy, class_weights, seed):
 @torch.no_grad()
 def measure(model, pack, normalized):
     model.eval()
-    logits = torch.cat([model(normalized(images)) for images in pack.images.split(256)])
+    logits = torch.cat([model(normalized(images.float() / 255)) for images in pack.images.split(256)])
     return (logits.argmax(1) == pack.labels).float().mean().item(), F.cross_entropy(logits, pack.labels).item()
 
 
@@ -290,7 +306,7 @@ def trainings(pipeline):
                     values.update({f"{key}.{inner}": item for inner, item in value.items()})
             inputs = stage.get("inputs", {})
             source = inputs.get("policy")
-            policy = (stages[source.split(".")[0]].get("params") or {}) if source else {}
+            policy = (stages[source.split(".")[0]].get("params") or {}) if source else None
             yield (
                 resolved(stage.get("params") or {}, values),
                 resolved(policy, values),
