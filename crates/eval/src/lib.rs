@@ -1,12 +1,14 @@
 //! Model and images to predictions, predictions to numbers.
 //!
 //! Does not train and does not draw: it says what a trained network thinks of a pack of images
-//! (`predict`) and how good that is ([`Metrics::of`]).
+//! ([`predict`](predict::predict)) and how good that is ([`Metrics::of`]).
 
 pub mod evaluate;
 pub mod metrics;
+pub mod predict;
 pub mod predictions;
 
 pub use evaluate::Evaluate;
 pub use metrics::{ClassMetrics, ConfusedPair, Interval, Metrics, ReliabilityBin};
+pub use predict::Predict;
 pub use predictions::{Predictions, PredictionsError};

@@ -43,8 +43,8 @@ pub struct TrainConfig {
     pub keep: Keep,
     /// Which average of the weights over the steps is kept.
     pub averaging: Averaging,
-    /// How many threads prepare batches; 0 is one a core. Changes no result and is in no
-    /// fingerprint.
+    /// How many threads prepare batches ahead; 0 prepares them between the steps. Changes no
+    /// result and is in no fingerprint.
     #[serde(skip_serializing)]
     #[schemars(range(min = 0, max = 1024))]
     pub workers: usize,
@@ -90,7 +90,7 @@ impl Default for TrainConfig {
             early_stopping: None,
             keep: Keep::default(),
             averaging: Averaging::default(),
-            workers: 0,
+            workers: 2,
             checkpoint_every_steps: 0,
         }
     }

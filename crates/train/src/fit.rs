@@ -123,3 +123,6 @@ pub fn fit(data: &Data, config: &TrainConfig, cx: &StageContext) -> anyhow::Resu
     }
     run.fitted(&plan)
 }
+
+#[cfg(test)]
+mod tests;

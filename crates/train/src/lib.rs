@@ -4,11 +4,16 @@
 
 pub mod config;
 pub mod early_stopping;
+pub mod fit;
 pub mod history;
 pub mod loss;
 pub mod optim;
+mod plan;
 pub mod resume;
+mod run;
 pub mod schedule;
+mod stage;
 
 pub use config::TrainConfig;
+pub use fit::{Data, FitError, Fitted, fit};
 pub use history::{EpochRow, History, Summary};

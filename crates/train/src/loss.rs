@@ -151,7 +151,7 @@ mod tests {
         let config = CrossEntropy { label_smoothing: 0.1, ..CrossEntropy::default() };
         for weights in [None, Some([0.5, 3.0])] {
             for mean in [Mean::Weights, Mean::Images] {
-                let weights = weights.as_ref().map(|w| w.as_slice());
+                let weights = weights.as_ref().map(<[f64; 2]>::as_slice);
                 let loss = Loss::new(&config, weights, mean, &device);
                 let twice = loss.of(
                     tensor(&[[1.0, -1.0], [0.3, 0.9], [0.3, 0.9]]),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use burn::tensor::Device;
-use peregrine_augment::{HostBatch, Loader, LoaderOptions, Normalization, Normalize};
+use peregrine_augment::{HostBatch, Loader, LoaderOptions, Normalization};
 use peregrine_data::ImageSet;
 use peregrine_models::{Checkpoint, InputShape, Model, Preprocessing};
 use peregrine_pipeline::{Seed, StageContext};
@@ -35,31 +35,26 @@ pub(crate) struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    pub(crate) fn new(
-        data: &'a Data,
-        config: &'a TrainConfig,
-        cx: &'a StageContext,
-    ) -> anyhow::Result<Self> {
+    pub(crate) fn new(data: &'a Data, config: &'a TrainConfig, cx: &'a StageContext) -> anyhow::Result<Self> {
         check(data, config)?;
         let meta = &data.train.meta;
         let device = peregrine_models::device::device(&cx.device)?;
         let autodiff = device.clone().autodiff();
-        let normalize = data.policy.as_ref().map_or_else(Normalize::default, |p| p.normalize.clone());
-        let normalization = normalize.resolve(meta)?;
+        // The policy's numbers were resolved on the images that it was made for.
+        let normalization = match &data.policy {
+            Some(policy) => policy.normalize.clone(),
+            None => Normalization::dataset(meta),
+        };
         let options = LoaderOptions {
             batch_size: config.batch_size,
             shuffle: true,
             seed: cx.seed.with("batches"),
             workers: config.workers,
         };
-        let loader = Loader::new(
-            Arc::clone(&data.train),
-            data.policy.clone(),
-            normalization.clone(),
-            options,
-        )?;
+        let loader =
+            Loader::new(Arc::clone(&data.train), data.policy.clone(), normalization.clone(), options)?;
         let steps_per_epoch = loader.steps_per_epoch() as u64;
-        let mixes = data.policy.as_ref().is_some_and(|policy| !policy.mix.is_empty());
+        let mixes = data.policy.as_ref().is_some_and(|policy| policy.mix.is_some());
         let LossConfig::CrossEntropy(cross_entropy) = &config.loss;
         let class_weights = data.class_weights.as_ref().map(|w| w.weights.as_slice());
         let mean = if mixes { Mean::Images } else { Mean::Weights };
@@ -89,7 +84,7 @@ impl<'a> Plan<'a> {
 
     /// What is left of the position's epoch, in the epoch's order.
     pub(crate) fn batches(&self, position: Position) -> impl Iterator<Item = HostBatch> {
-        self.loader.epoch(position.epoch, position.step_in_epoch as usize)
+        self.loader.epoch(position.epoch - 1, position.step_in_epoch as usize)
     }
 
     /// Whether a save between epochs is due.
@@ -167,11 +162,7 @@ fn same(
     other: String,
     remedy: &'static str,
 ) -> Result<(), FitError> {
-    if train == other {
-        Ok(())
-    } else {
-        Err(FitError::Mismatch { what, train, port, other, remedy })
-    }
+    if train == other { Ok(()) } else { Err(FitError::Mismatch { what, train, port, other, remedy }) }
 }
 
 fn shape(images: &ImageSet) -> String {

@@ -1,6 +1,6 @@
 //! Going on where a training was interrupted, bit for bit.
 //!
-//! One folder a save, `step-<n>`, written aside, synced and renamed, its manifest of hashes last.
+//! One folder a save, `epoch-<e>-step-<n>`, written aside, synced and renamed, its manifest of hashes last.
 //! The last two are kept: when the newest is damaged, the one before is taken, with a warning.
 //! Randomness needs no place here: every draw is a function of seed, epoch, step and image.
 
@@ -24,6 +24,8 @@ const OPTIMIZER: &str = "optimizer.f32";
 const MODEL: &str = "model";
 const BEST: &str = "best";
 const ASIDE: &str = "writing";
+/// How the name of a save begins; names sort as trainings go.
+const PREFIX: &str = "epoch-";
 /// How many saves are kept.
 const KEPT: usize = 2;
 
@@ -103,7 +105,8 @@ struct Manifest {
 /// # Errors
 /// When a file can't be written.
 pub fn save(dir: &Path, saved: &Saved) -> anyhow::Result<()> {
-    let place = dir.join(format!("step-{:010}", saved.state.position.step));
+    let Position { epoch, step, .. } = saved.state.position;
+    let place = dir.join(format!("{PREFIX}{epoch:06}-step-{step:010}"));
     let aside = dir.join(ASIDE);
     remove(&aside)?;
     fs::create_dir_all(&aside).with_context(|| format!("making `{}`", aside.display()))?;
@@ -185,7 +188,7 @@ fn saves(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(dir).with_context(|| format!("listing `{}`", dir.display()))? {
         let entry = entry?;
-        if entry.file_name().to_string_lossy().starts_with("step-") {
+        if entry.file_name().to_string_lossy().starts_with(PREFIX) {
             found.push(entry.path());
         }
     }

@@ -1,10 +1,10 @@
 //! What changes over a training: the network, the optimizer, where it is and what it counted.
 
+use burn::module::Module as _;
 use peregrine_augment::HostBatch;
 use peregrine_eval::predict::{logits, softmax};
 use peregrine_eval::{Metrics, Predictions};
 use peregrine_models::{Checkpoint, CheckpointMetric, Mode, Model};
-use burn::module::Module as _;
 
 use crate::config::Keep;
 use crate::early_stopping::{Best, Monitor, Progress};
@@ -29,8 +29,8 @@ pub(crate) struct Run {
     epochs: Vec<EpochRow>,
     /// The weights of the best epoch so far.
     best: Option<Checkpoint>,
-    /// The step at which the last save was made.
-    saved_at: Option<u64>,
+    /// Where the last save was made.
+    saved_at: Option<Position>,
 }
 
 impl Run {
@@ -61,7 +61,7 @@ impl Run {
             progress,
             epochs,
             best: saved.best,
-            saved_at: Some(position.step),
+            saved_at: Some(position),
         })
     }
 
@@ -157,8 +157,7 @@ impl Run {
         let val = &plan.data.val;
         let model = self.model.valid();
         // A validation is short: it is not interrupted, so that a save is always between steps.
-        let logits =
-            logits(&model, val, &plan.normalization, VAL_BATCH, &plan.device, &mut |_| Ok(()))?;
+        let logits = logits(&model, val, &plan.normalization, VAL_BATCH, &plan.device, &mut |_| Ok(()))?;
         if logits.iter().any(|x| !x.is_finite()) {
             let Position { epoch, step, .. } = self.position;
             return Err(FitError::NotFinite { epoch, step }.into());
@@ -205,6 +204,9 @@ impl Run {
 
     /// Writes everything a resume needs, unless that was done at this very place.
     pub(crate) fn save(&mut self, plan: &Plan) -> anyhow::Result<()> {
+        if self.saved_at == Some(self.position) {
+            return Ok(());
+        }
         let saved = Saved {
             state: State {
                 key: plan.key.clone(),
@@ -218,7 +220,7 @@ impl Run {
             optimizer: self.optimizer.save(),
         };
         resume::save(plan.cx.resume_dir()?, &saved)?;
-        self.saved_at = Some(self.position.step);
+        self.saved_at = Some(self.position);
         Ok(())
     }
 
@@ -234,7 +236,7 @@ impl Run {
         let train = &plan.data.train;
         let summary = Summary {
             model: plan.config.model.name().to_owned(),
-            parameters: peregrine_models::parameters(&self.model).iter().map(|p| p.count as u64).sum(),
+            parameters: self.model.parameter_count() as u64,
             train_images: train.len() as u64,
             val_images: plan.data.val.len() as u64,
             steps_per_epoch: plan.steps_per_epoch,
@@ -270,12 +272,8 @@ fn cross_entropy(row: &[f32], label: usize) -> f64 {
 
 /// The first few ids of a batch.
 fn names(ids: &[String], indices: &[u32]) -> String {
-    let mut named: Vec<String> = indices
-        .iter()
-        .take(NAMED)
-        .filter_map(|&i| ids.get(i as usize))
-        .map(|id| format!("`{id}`"))
-        .collect();
+    let mut named: Vec<String> =
+        indices.iter().take(NAMED).filter_map(|&i| ids.get(i as usize)).map(|id| format!("`{id}`")).collect();
     if indices.len() > NAMED {
         named.push(format!("and {} more", indices.len() - NAMED));
     }

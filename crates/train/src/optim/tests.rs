@@ -63,11 +63,11 @@ fn weights(model: &Regression) -> Vec<f32> {
 }
 
 #[track_caller]
-fn equals_torch(case: &str, config: OptimizerConfig, clip: Option<f64>) {
+fn equals_torch(case: &str, config: &OptimizerConfig, clip: Option<f64>) {
     let golden = Golden::read();
     let theirs = &golden.trajectories[case];
     let model = golden.model(&Device::flex().autodiff());
-    let (_, ours) = golden.steps(model, &mut Optimizer::new(&config, clip), 0, 20);
+    let (_, ours) = golden.steps(model, &mut Optimizer::new(config, clip), 0, 20);
     assert_eq!((ours.len(), theirs.len()), (20, 20));
     for (step, (ours, theirs)) in ours.iter().zip(theirs).enumerate() {
         for (ours, theirs) in ours.iter().zip(theirs) {
@@ -83,42 +83,42 @@ fn plain() -> Sgd {
 
 #[test]
 fn twenty_steps_of_sgd_equal_torch() {
-    equals_torch("sgd", OptimizerConfig::Sgd(plain()), None);
+    equals_torch("sgd", &OptimizerConfig::Sgd(plain()), None);
 }
 
 #[test]
 fn twenty_steps_of_damped_momentum_with_decay_on_all_equal_torch() {
     let sgd = Sgd { momentum: 0.9, dampening: 0.3, weight_decay: 0.05, decay_norm_and_bias: true, ..plain() };
-    equals_torch("sgd_momentum", OptimizerConfig::Sgd(sgd), None);
+    equals_torch("sgd_momentum", &OptimizerConfig::Sgd(sgd), None);
 }
 
 #[test]
 fn twenty_steps_of_nesterov_with_decay_on_the_matrix_alone_equal_torch() {
     let sgd = Sgd { momentum: 0.9, nesterov: true, weight_decay: 0.05, ..plain() };
-    equals_torch("sgd_nesterov", OptimizerConfig::Sgd(sgd), None);
+    equals_torch("sgd_nesterov", &OptimizerConfig::Sgd(sgd), None);
 }
 
 #[test]
 fn twenty_clipped_steps_equal_torch() {
     let sgd = Sgd { momentum: 0.9, ..plain() };
-    equals_torch("sgd_clip", OptimizerConfig::Sgd(sgd), Some(0.2));
+    equals_torch("sgd_clip", &OptimizerConfig::Sgd(sgd), Some(0.2));
 }
 
 #[test]
 fn twenty_steps_of_adam_equal_torch() {
     let adam = Adam { lr: 0.05, ..Adam::default() };
-    equals_torch("adam", OptimizerConfig::Adam(adam), None);
+    equals_torch("adam", &OptimizerConfig::Adam(adam), None);
     let adam =
         Adam { lr: 0.05, beta1: 0.8, beta2: 0.99, eps: 1e-6, weight_decay: 0.1, decay_norm_and_bias: true };
-    equals_torch("adam_decay", OptimizerConfig::Adam(adam), None);
+    equals_torch("adam_decay", &OptimizerConfig::Adam(adam), None);
 }
 
 #[test]
 fn twenty_steps_of_adamw_equal_torch() {
     let adamw = AdamW { lr: 0.05, weight_decay: 0.3, ..AdamW::default() };
-    equals_torch("adamw", OptimizerConfig::AdamW(adamw.clone()), None);
+    equals_torch("adamw", &OptimizerConfig::AdamW(adamw.clone()), None);
     let adamw = AdamW { decay_norm_and_bias: true, ..adamw };
-    equals_torch("adamw_all", OptimizerConfig::AdamW(adamw), None);
+    equals_torch("adamw_all", &OptimizerConfig::AdamW(adamw), None);
 }
 
 #[test]
