@@ -61,11 +61,18 @@ test: backend
 lint: backend
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets $(FEATURES) -- -D warnings
-	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check; \
-	else echo 'cargo-deny is not installed: licences and advisories were not checked'; fi
+	@if ! $(CARGO) deny --version >/dev/null 2>&1; then \
+	    echo 'cargo-deny is not installed: licences and advisories were not checked'; \
+	else \
+	    $(CARGO) deny check bans licenses sources || exit 1; \
+	    if $(CARGO) deny fetch >/dev/null 2>&1; then $(CARGO) deny check advisories; \
+	    else echo 'the advisory database could not be fetched: advisories were not checked'; fi; \
+	fi
 
+# The pipeline's own stage `regression` is the gate; a run that it stops has exit code 3.
 regression: binary
 	@$(PEREGRINE) run $(PIPELINE) $(DEVICE) $(ARGS)
+	@$(PEREGRINE) show $(PIPELINE) regression.verdict $(DEVICE) $(ARGS)
 
 baseline: binary
 	@PEREGRINE=$(PEREGRINE) CARGO="$(CARGO)" DEVICE="$(DEVICE)" scripts/baseline.sh $(PIPELINE) $(STAGE)
