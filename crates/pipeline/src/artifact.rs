@@ -121,6 +121,14 @@ pub fn view<T: Artifact>(dir: &Path, format: Format) -> anyhow::Result<String> {
     }
 }
 
+/// Loads the artifact in `dir` as a `T` and counts what it holds.
+///
+/// # Errors
+/// When it can't be loaded.
+pub fn count<T: Artifact>(dir: &Path) -> anyhow::Result<Option<Count>> {
+    Ok(T::load(dir)?.count())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -19,22 +19,16 @@ pub enum CacheError {
     },
     /// There is no room.
     #[error(
-        "the disk is full: writing `{}` needs {} and {} are free (free some, or run `peregrine gc`)",
-        path.display(), bytes(*needed), bytes(*free)
+        "the disk is full: writing `{}`{}{} (free some space, or run `peregrine gc`)",
+        path.display(), space(" needs ", *needed), space(", free are ", *free)
     )]
     DiskFull {
         /// What was being written.
         path: PathBuf,
-        /// Bytes that it needs, as far as known.
-        needed: u64,
-        /// Bytes that are free.
-        free: u64,
-    },
-    /// The cache was made by a newer Peregrine.
-    #[error("`{}` was made by a newer Peregrine (update it, or set PEREGRINE_HOME to another folder)", path.display())]
-    Newer {
-        /// The cache's folder.
-        path: PathBuf,
+        /// Bytes that it needs, where known.
+        needed: Option<u64>,
+        /// Bytes that are free, where known.
+        free: Option<u64>,
     },
     /// Something else uses the cache.
     #[error("the cache is in use by {holder} (try again when it has ended)")]
@@ -167,6 +161,10 @@ pub(crate) fn quoted(names: &[String]) -> String {
         Some((last, [])) => last.clone(),
         Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
     }
+}
+
+fn space(words: &str, count: Option<u64>) -> String {
+    count.map_or_else(String::new, |count| format!("{words}{}", bytes(count)))
 }
 
 fn are(names: &[String]) -> String {

@@ -4,6 +4,7 @@
 //! It knows no stage, image or tensor: kinds come in as a table of [`StageKind`].
 
 pub mod artifact;
+pub mod cache;
 pub mod cancel;
 pub mod context;
 pub mod dirty;
@@ -11,12 +12,20 @@ pub mod draw;
 pub mod engine;
 pub mod error;
 pub mod event;
+mod executor;
+mod failpoint;
 pub mod file;
+pub mod fingerprint;
 pub mod graph;
+mod plan;
+pub mod record;
 pub mod reference;
+mod run;
 pub mod schema;
 pub mod seed;
+mod sources;
 pub mod stage;
+mod stat;
 pub mod when;
 
 pub use artifact::{Artifact, Count, Format, Table};
@@ -37,3 +46,6 @@ pub use stage::{
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct GateFailed(pub String);
+
+#[cfg(test)]
+mod testkit;

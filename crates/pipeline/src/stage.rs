@@ -10,7 +10,7 @@ use schemars::{JsonSchema, Schema};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::artifact::{Artifact, Format, view};
+use crate::artifact::{Artifact, Count, Format, count, view};
 use crate::context::StageContext;
 
 /// One kind of stage; implemented by its params.
@@ -138,6 +138,8 @@ pub struct Port {
     pub doc: &'static str,
     /// Loads and renders an artifact of this port's type.
     pub view: fn(&Path, Format) -> anyhow::Result<String>,
+    /// Loads an artifact of this port's type and counts what it holds.
+    pub count: fn(&Path) -> anyhow::Result<Option<Count>>,
 }
 
 macro_rules! port_types {
@@ -165,6 +167,7 @@ macro_rules! port_types {
                     arity: Arity::$arity,
                     doc: self.doc,
                     view: view::<T>,
+                    count: count::<T>,
                 }
             }
         }
