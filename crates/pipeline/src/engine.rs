@@ -427,7 +427,13 @@ fn why_not(planner: &Planner, stage: usize, standing: &Standing) -> String {
 }
 
 fn rules(o: &RunOptions) -> Rules {
-    Rules { jobs: o.jobs, keep_going: o.keep_going, cancel: o.cancel.clone(), grace: o.grace }
+    Rules {
+        jobs: o.jobs,
+        keep_going: o.keep_going,
+        cancel: o.cancel.clone(),
+        grace: o.grace,
+        pause: Duration::from_millis(50),
+    }
 }
 
 fn asked(o: &RunOptions) -> Asked {

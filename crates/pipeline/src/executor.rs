@@ -58,6 +58,8 @@ pub(crate) struct Rules {
     pub cancel: CancelToken,
     /// How long a task that timed out may take to stop.
     pub grace: Duration,
+    /// The pause before the second try; doubled with every further one, up to 32 times it.
+    pub pause: Duration,
 }
 
 /// What a task is about to do once everything above it is settled.
@@ -378,9 +380,8 @@ impl<W: Work> Shared<W> {
         End::Interrupted
     }
 
-    /// 50 ms, doubled with every try, at most 2 s.
     async fn back_off(&self, attempt: u32) {
-        let pause = Duration::from_millis(50 << attempt.saturating_sub(1).min(5)).min(Duration::from_secs(2));
+        let pause = self.rules.pause * (1 << attempt.saturating_sub(1).min(5));
         let until = Instant::now() + pause;
         while Instant::now() < until && !self.rules.cancel.is_cancelled() {
             tokio::time::sleep(TICK.min(pause)).await;
