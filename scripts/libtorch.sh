@@ -2,9 +2,9 @@
 # Fetches the CPU part of LibTorch 2.9.0, which the cargo feature `tch` links, from PyPI.
 #   scripts/libtorch.sh [FOLDER]       ($LIBTORCH, or ~/.cache/peregrine/libtorch-2.9.0, when none is named)
 # The PyTorch wheel holds LibTorch with its headers; of its libraries only those are kept that a CPU program
-# loads, and the two small CUDA libraries that libtorch_cpu.so names as its own needs. About 470 MB on disk
-# (900 MB to fetch). Needs pip and python3; no compiler, no GPU. Safe to run again: a complete folder is
-# left alone, and an interrupted run leaves nothing behind at the final place.
+# loads, and the two small CUDA libraries that libtorch_cpu.so names as its own needs. About 490 MB on disk
+# (900 MB to fetch). Needs pip and python3, no GPU; building with it then needs a C++ compiler. Safe to run
+# again: a complete folder is left alone, and an interrupted run leaves nothing behind at the final place.
 set -eu
 
 folder=${1:-${LIBTORCH:-${XDG_CACHE_HOME:-$HOME/.cache}/peregrine/libtorch-2.9.0}}
