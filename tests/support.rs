@@ -110,7 +110,7 @@ impl Place {
     /// A folder with `images/` and `t.yaml`, which trains a network for a few seconds.
     pub fn with_training() -> Self {
         let place = Self::with_images();
-        place.write("t.yaml", TRAINING);
+        place.write("t.yaml", format!("{PIPELINE}{TRAINING}"));
         place
     }
 
@@ -214,9 +214,16 @@ stages:
   clean: { inputs: { manifest: ingest.manifest } }
   split: { inputs: { manifest: clean.manifest }, params: { val: 0.2, test: 0.2 } }
   balance: { inputs: { manifest: split.train } }
-  pack_train: { kind: pack, inputs: { manifest: balance.manifest }, params: { width: 16, height: 16 } }
-  pack_val: { kind: pack, inputs: { manifest: split.val }, params: { width: 16, height: 16 } }
+  pack_train: { kind: pack, inputs: { manifest: balance.manifest }, params: { size: 16 } }
+  pack_val: { kind: pack, inputs: { manifest: split.val }, params: { size: 16 } }
 ";
 
-/// The whole way, with a training long enough to be interrupted.
-pub const TRAINING: &str = "";
+/// The rest of the way, with a training of a few seconds.
+const TRAINING: &str = "\
+  augment: { inputs: { images: pack_train.images } }
+  train:
+    inputs: { train: pack_train.images, val: pack_val.images, policy: augment.policy }
+    params: { epochs: 40, batch_size: 8, model: { name: resnet, depth: 8, width: 8 } }
+  predict: { inputs: { checkpoint: train.checkpoint, images: pack_val.images } }
+  evaluate: { inputs: { predictions: predict.predictions } }
+";

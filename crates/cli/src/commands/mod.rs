@@ -124,7 +124,9 @@ pub fn load(args: &FileArgs) -> Result<Pipeline, Complaint> {
 pub fn open(args: &FileArgs) -> Result<Opened, Complaint> {
     let pipeline = load(args)?;
     let asked = args.device.as_deref().or(pipeline.device.as_deref()).unwrap_or("auto");
-    let device = if asked == "auto" { "flex".to_owned() } else { asked.to_owned() };
+    let device = peregrine_models::device::resolve(asked)
+        .map_err(|error| Complaint::Usage(format!("device: {error}")))?
+        .name;
     let engine = Engine::open(&home())?;
     let options = RunOptions { device, ..RunOptions::default() };
     Ok(Opened { pipeline, engine, options })

@@ -110,24 +110,25 @@ impl Writer<'_> {
             let optional = if all.iter().any(|variant| is_null(variant)) { ", or null" } else { "" };
             return format!("{}{optional}", forms.join(" or "));
         }
-        let (name, optional) = match schema.get("type") {
-            Some(Value::String(name)) => (name.as_str(), ""),
-            Some(Value::Array(names)) => {
-                let name = names.iter().filter_map(Value::as_str).find(|name| *name != "null");
-                (
-                    name.unwrap_or("null"),
-                    if names.iter().any(|name| name == "null") { ", or null" } else { "" },
-                )
-            }
-            _ => ("any value", ""),
+        let names: Vec<&str> = match schema.get("type") {
+            Some(Value::String(name)) => vec![name],
+            Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).collect(),
+            _ => return "any value".to_owned(),
         };
-        match name {
-            "array" => match schema.get("items") {
-                Some(items) => format!("list of {}{optional}", self.form(items)),
-                None => format!("list{optional}"),
-            },
-            "object" => format!("mapping{optional}"),
-            name => format!("{name}{}{optional}", range(schema)),
+        let optional = if names.contains(&"null") { ", or null" } else { "" };
+        let forms: Vec<String> =
+            names.iter().filter(|name| **name != "null").map(|name| self.plain(name, schema)).collect();
+        format!("{}{optional}", forms.join(" or "))
+    }
+
+    /// The form of a value of the JSON type `name`.
+    fn plain(&self, name: &str, schema: &Value) -> String {
+        match (name, schema.get("items")) {
+            ("array", Some(items)) => format!("list of {}", self.form(items)),
+            ("array", None) => "list".to_owned(),
+            ("object", _) => "mapping".to_owned(),
+            ("boolean", _) => "true or false".to_owned(),
+            (name, _) => format!("{name}{}", range(schema)),
         }
     }
 

@@ -36,6 +36,7 @@ impl Style {
     }
 
     /// No colours.
+    #[cfg(test)]
     pub const fn plain() -> Self {
         Self { colour: false }
     }
