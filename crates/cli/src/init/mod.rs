@@ -2,6 +2,5 @@
 //! (`recipe.rs`), writes it as a commented pipeline file (`yaml.rs`).
 
 pub mod look;
-pub mod probe;
 pub mod recipe;
 pub mod yaml;

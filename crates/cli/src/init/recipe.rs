@@ -2,6 +2,8 @@
 //! two cores and is accurate: how the data is parted, the side of the packed images, how many
 //! epochs, what to do about rare classes, which changes the images may see.
 
+use peregrine_data::Split;
+
 use super::look::Look;
 
 /// Seconds of training that `init` aims at, on two cores.
@@ -26,7 +28,7 @@ pub struct Recipe {
     /// The side of the packed images in pixels.
     pub side: u32,
     /// 3 for colour, 1 for grey.
-    pub channels: u32,
+    pub channels: u8,
     /// Whether rare classes need help.
     pub balance: bool,
     /// Whether left and right may be swapped.
@@ -52,12 +54,12 @@ pub enum Parts {
 
 /// Chooses a recipe for what `look` saw.
 pub fn choose(look: &Look, name: String) -> Recipe {
-    let part = |name| look.parts.contains_key(name);
-    let parts = match (look.parts.is_empty(), part("val"), part("test")) {
-        (true, ..) | (_, false, false) => Parts::None,
-        (_, true, true) => Parts::All,
-        (_, false, true) => Parts::NoVal,
-        (_, true, false) => Parts::NoTest,
+    let has = |part| look.parts.contains(&part);
+    let parts = match (has(Split::Val), has(Split::Test)) {
+        (false, false) => Parts::None,
+        (true, true) => Parts::All,
+        (false, true) => Parts::NoVal,
+        (true, false) => Parts::NoTest,
     };
     let train = train_images(look, parts);
     let (side, epochs) = side_and_epochs(look.median, train);
@@ -65,21 +67,21 @@ pub fn choose(look: &Look, name: String) -> Recipe {
         name,
         parts,
         side,
-        channels: if look.colour { 3 } else { 1 },
+        channels: look.channels,
         balance: look.imbalance() >= IMBALANCED,
-        flip: !look.classes.keys().any(|class| has_a_side(class)),
+        flip: !look.classes.iter().any(|(class, _)| has_a_side(class)),
         epochs,
         batch_size: batch_size(train),
     }
 }
 
 fn train_images(look: &Look, parts: Parts) -> usize {
-    let all = match parts {
-        Parts::None => look.images() as f64 * 0.7,
-        Parts::NoVal | Parts::NoTest => look.parts.get("train").copied().unwrap_or(0) as f64 * 0.85,
-        Parts::All => look.parts.get("train").copied().unwrap_or(0) as f64,
+    let share = match parts {
+        Parts::None => 0.7,
+        Parts::NoVal | Parts::NoTest => 0.85,
+        Parts::All => 1.0,
     };
-    (all as usize).max(1)
+    ((look.train as f64 * share) as usize).max(1)
 }
 
 /// The side nearest to the median image, made smaller where the time would allow few epochs only.
@@ -123,18 +125,18 @@ fn has_a_side(class: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeMap;
     use std::path::PathBuf;
 
     fn look(median: u32, classes: &[(&str, usize)]) -> Look {
+        let classes: Vec<(String, usize)> =
+            classes.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
         Look {
             root: PathBuf::from("photos"),
-            classes: classes.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect(),
-            parts: BTreeMap::new(),
+            train: classes.iter().map(|(_, count)| count).sum(),
+            classes,
+            parts: Vec::new(),
             median: (median, median),
-            sides: (median, median),
-            colour: true,
-            unreadable: (0, 300),
+            channels: 3,
         }
     }
 
@@ -164,9 +166,9 @@ mod tests {
     #[test]
     fn parts_of_the_folder_are_kept() {
         let mut parted = look(32, &[("red", 100), ("green", 100)]);
-        parted.parts = BTreeMap::from([("train", 160), ("test", 40)]);
+        parted.parts = vec![Split::Train, Split::Test];
         assert_eq!(choose(&parted, "p".into()).parts, Parts::NoVal);
-        parted.parts.insert("val", 20);
+        parted.parts.push(Split::Val);
         assert_eq!(choose(&parted, "p".into()).parts, Parts::All);
     }
 }
