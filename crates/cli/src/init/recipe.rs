@@ -31,6 +31,8 @@ pub struct Recipe {
     pub channels: u8,
     /// Whether rare classes need help.
     pub balance: bool,
+    /// The size that small classes are brought to, as a share of the largest.
+    pub oversample: f64,
     /// Whether left and right may be swapped.
     pub flip: bool,
     /// Passes over the training images.
@@ -69,6 +71,7 @@ pub fn choose(look: &Look, name: String) -> Recipe {
         side,
         channels: look.channels,
         balance: look.imbalance() >= IMBALANCED,
+        oversample: 0.5,
         flip: !look.classes.iter().any(|(class, _)| has_a_side(class)),
         epochs,
         batch_size: batch_size(train),
