@@ -36,8 +36,7 @@ fn every_kind_is_listed_and_explained() {
     let list = peregrine_in(workspace(), &["stages"]).ok().stdout;
     let kinds: Vec<&str> = list
         .lines()
-        .skip(1)
-        .take_while(|line| !line.trim().is_empty())
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
         .filter_map(|line| line.split_whitespace().next())
         .collect();
     assert!(kinds.len() >= 12, "{kinds:?}");

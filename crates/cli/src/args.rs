@@ -42,6 +42,7 @@ Environment:
 #[derive(Debug, Parser)]
 #[command(
     name = "peregrine",
+    bin_name = "peregrine",
     version,
     about = ABOUT,
     long_about = LONG_ABOUT,
@@ -263,11 +264,11 @@ pub struct RunsArgs {
 /// `peregrine diff`.
 #[derive(Debug, Args)]
 pub struct DiffArgs {
-    /// The earlier run: its id as `runs` lists it, or the beginning of one
+    /// The earlier run: its id, the beginning of one, or `latest~1` for the last but one
     #[arg(value_name = "RUN")]
     pub old: String,
 
-    /// The later run
+    /// The later run, as `latest`
     #[arg(value_name = "RUN")]
     pub new: String,
 
@@ -278,10 +279,21 @@ pub struct DiffArgs {
 
 /// `peregrine gc`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+With no rule, what the last 10 runs made or used is kept. What dead runs left behind and what is \
+damaged always goes. Removed outputs are made again when a run needs them.")]
 pub struct GcArgs {
-    /// Keep what the last N runs of each pipeline made or used
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = positive)]
-    pub keep: usize,
+    /// Keep what the last N runs made or used, remove the rest
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub keep: Option<usize>,
+
+    /// Remove what no run used for so many days
+    #[arg(long, value_name = "DAYS")]
+    pub older_than: Option<u32>,
+
+    /// Remove the least recently used until the rest is no larger than this: `500MB`, `20GB`
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub max_size: Option<u64>,
 
     /// Say what would be removed, and remove nothing
     #[arg(long)]
@@ -295,6 +307,10 @@ pub struct GcArgs {
 /// `peregrine verify`.
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
+    /// Remove what is damaged at once, instead of leaving that to the next run
+    #[arg(long)]
+    pub remove: bool,
+
     /// Print JSON for programs instead of text for people
     #[arg(long)]
     pub json: bool,
@@ -346,6 +362,23 @@ fn positive(text: &str) -> Result<usize, String> {
     }
 }
 
+/// `500MB`, `1.5 GB`, `20000` (bytes); a unit is a power of 1000.
+fn size(text: &str) -> Result<u64, String> {
+    let wrong = || format!("`{text}` is no size (write it as `500MB` or `20GB`)");
+    let text = text.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let number: f64 = text[..digits].parse().map_err(|_| wrong())?;
+    let factor = match text[digits..].trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1.0,
+        "k" | "kb" => 1e3,
+        "m" | "mb" => 1e6,
+        "g" | "gb" => 1e9,
+        "t" | "tb" => 1e12,
+        _ => return Err(wrong()),
+    };
+    Ok((number * factor) as u64)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -376,6 +409,12 @@ mod tests {
         assert_eq!(run.stages, ["a", "b"]);
         assert!(run.only && cli.verbose == 1);
         assert_eq!(run.pipeline.set, ["seed=1"]);
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        assert_eq!([size("500MB"), size("1.5 GB"), size("20")], [Ok(500_000_000), Ok(1_500_000_000), Ok(20)]);
+        assert!(size("much").is_err() && size("5 apples").is_err() && size("-1").is_err());
     }
 
     #[test]

@@ -10,6 +10,13 @@ pub const STAGES: &[StageKind] = &[
     StageKind::of::<peregrine_data::SplitImages>(),
     StageKind::of::<peregrine_data::Balance>(),
     StageKind::of::<peregrine_data::Pack>(),
+    StageKind::of::<peregrine_augment::Augment>(),
+    StageKind::of::<peregrine_train::TrainConfig>(),
+    StageKind::of::<peregrine_eval::Predict>(),
+    StageKind::of::<peregrine_eval::Evaluate>(),
+    StageKind::of::<peregrine_ensemble::Ensemble>(),
+    StageKind::of::<peregrine_report::Report>(),
+    StageKind::of::<peregrine_report::Regression>(),
 ];
 
 #[cfg(test)]

@@ -78,7 +78,7 @@ fn no_such_stage(pipeline: &Pipeline, name: &str) -> Complaint {
 
 /// The few candidates that `name` was probably meant to be, the likeliest first.
 pub fn near<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Vec<String> {
-    let limit = (name.chars().count() / 3).max(1);
+    let limit = (name.chars().count() + 1) / 3;
     let mut close: Vec<(usize, &str)> = candidates
         .map(|candidate| (distance(name, candidate), candidate))
         .filter(|(distance, candidate)| *distance <= limit || (name.len() > 2 && candidate.starts_with(name)))
@@ -111,6 +111,7 @@ mod tests {
     fn near_names_are_those_with_few_edits_or_the_same_beginning() {
         let stages = ["ingest", "train_resnet", "train_lenet", "evaluate"];
         assert_eq!(near("ingset", stages.into_iter()), ["ingest"]);
+        assert_eq!(near("ingets", stages.into_iter()), ["ingest"]);
         assert_eq!(near("train", stages.into_iter()), ["train_lenet", "train_resnet"]);
         assert!(near("xyz", stages.into_iter()).is_empty());
     }

@@ -7,7 +7,6 @@ use crate::commands::show::near;
 use crate::commands::{Complaint, Outcome};
 use crate::exit_code::Exit;
 use crate::render::style::{Style, Tone};
-use crate::render::table::{Cell, table};
 use crate::render::{out, reference as render};
 use crate::stages::STAGES;
 
@@ -21,12 +20,7 @@ pub fn call(args: &StagesArgs) -> Outcome {
     } else if let Some(name) = &args.kind {
         out::print(&render::kind(find(name)?, Style::stdout()));
     } else {
-        let style = Style::stdout();
-        let rows: Vec<Vec<Cell>> = STAGES.iter().map(row).collect();
-        out::print(&table(style, "  ", &["kind", "what it does", "reads", "makes"], &rows));
-        out::print(
-            "\nAn input in [brackets] may be left out; `…` takes a list. `peregrine stages KIND` has the params.",
-        );
+        out::print(&list(Style::stdout()));
     }
     Ok(Exit::Done)
 }
@@ -41,15 +35,22 @@ fn find(name: &str) -> Result<&'static StageKind, Complaint> {
     })
 }
 
-fn row(kind: &StageKind) -> Vec<Cell> {
-    let schema = (kind.schema)().to_value();
-    let doc = schema.get("description").and_then(|text| text.as_str()).unwrap_or_default();
-    vec![
-        Cell::toned(Tone::Strong, kind.kind),
-        Cell::new(first_sentence(doc)),
-        Cell::new(ports(kind.inputs)),
-        Cell::new(ports(kind.outputs)),
-    ]
+/// Two lines for each kind: what it does, then what it reads and makes.
+fn list(style: Style) -> String {
+    let names = STAGES.iter().map(|kind| kind.kind.len()).max().unwrap_or(0);
+    let mut text = String::new();
+    for kind in STAGES {
+        let schema = (kind.schema)().to_value();
+        let doc = schema.get("description").and_then(|text| text.as_str()).unwrap_or_default();
+        let name = style.paint(Tone::Strong, &format!("{:<names$}", kind.kind));
+        let wires = format!("{} → {}", ports(kind.inputs), ports(kind.outputs));
+        text.push_str(&format!("  {name}  {}\n", first_sentence(doc)));
+        text.push_str(&format!("  {:names$}  {}\n", "", style.paint(Tone::Quiet, &wires)));
+    }
+    text.push_str(
+        "\nInputs in [brackets] may be left out, and … takes a list. `peregrine stages KIND` has the params.",
+    );
+    text
 }
 
 fn first_sentence(doc: &str) -> String {
@@ -68,5 +69,5 @@ fn ports(ports: &[Port]) -> String {
             Arity::OptionalMany => format!("[{}…]", port.name),
         })
         .collect();
-    if shown.is_empty() { "–".to_owned() } else { shown.join(", ") }
+    if shown.is_empty() { "files".to_owned() } else { shown.join(", ") }
 }

@@ -38,7 +38,10 @@ fn head(out: &mut String, look: &Look, recipe: &Recipe, file: &str) {
 }
 
 fn data(out: &mut String, look: &Look, recipe: &Recipe) {
-    let _ = writeln!(out, "  # Lists the images; the folder's name is the class. Paths are relative to where you run.");
+    let _ = writeln!(
+        out,
+        "  # Lists the images; the folder's name is the class. Paths are relative to where you run."
+    );
     let _ = writeln!(
         out,
         "  ingest: {{ params: {{ source: {{ name: image_folder, root: {} }} }} }}",

@@ -150,7 +150,9 @@ fn push_words<'s>(schema: &'s Json, words: &mut Vec<Choice<'s>>) -> bool {
         words.push(Choice { word, doc });
         return true;
     }
-    let Some(list) = schema.get("enum").and_then(Json::as_array) else { return false };
+    // Choices that are not all words (`auto`, 1, 3) are left to the kind's own reading.
+    let words_only = |list: &&Vec<Json>| list.iter().all(|choice| choice.is_string() || choice.is_null());
+    let Some(list) = schema.get("enum").and_then(Json::as_array).filter(words_only) else { return false };
     words.extend(list.iter().filter_map(Json::as_str).map(|word| Choice { word, doc: None }));
     true
 }
