@@ -249,12 +249,13 @@ impl Run {
         }
         let outputs =
             staged.outputs(node.kind.outputs).map_err(|error| explain_full_disk(error, &staged.dir))?;
-        let entry = Entry {
+        let mut entry = Entry {
             format: Entry::FORMAT,
             stage: node.name.clone(),
             kind: made.recipe.kind.clone(),
             fingerprint: made.fingerprint.clone(),
             recipe: made.recipe.clone(),
+            source_list: None,
             outputs,
             seconds,
             peak_memory_bytes,
@@ -265,7 +266,7 @@ impl Run {
         };
         cancel.check()?;
         let kept = made.sources.kept();
-        staged.commit(&self.planner.cache, &entry, &kept)?;
+        staged.commit(&self.planner.cache, &mut entry, &kept)?;
         drop(room);
         self.planner.ledger.keep_recipe(&made.fingerprint, &made.recipe, &kept);
         let _ = std::fs::remove_dir_all(&cx.resume);

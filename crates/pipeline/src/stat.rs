@@ -232,6 +232,16 @@ fn read_full(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(filled)
 }
 
+/// Writes a stat cache that believes that `path`, as it is, has this digest.
+#[cfg(test)]
+pub(crate) fn forge(stat: &Path, path: &Path, digest: &str) {
+    let cache = StatCache::open(stat.to_owned());
+    let known = Known { stamp: Stamp::of(path).unwrap(), digest: digest.to_owned(), hashed: now() };
+    cache.with(|all| all.insert(cache.working_directory.join(path), known));
+    cache.changed.store(true, Ordering::Relaxed);
+    cache.save();
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

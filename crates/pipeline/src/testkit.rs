@@ -179,16 +179,19 @@ pub(crate) const KINDS: &[StageKind] = &[
 
 /// A folder with a home, a log and a pipeline that grows stage by stage.
 pub(crate) struct Bench {
-    pub dir: Arc<tempfile::TempDir>,
+    pub dir: PathBuf,
+    _keep: Option<tempfile::TempDir>,
     pub pipeline: Pipeline,
 }
 
 impl Bench {
     pub fn new() -> Self {
-        Self::in_dir(Arc::new(tempfile::tempdir().unwrap()))
+        let dir = tempfile::tempdir().unwrap();
+        Self { _keep: Some(dir), ..Self::in_dir(Path::new("")) }.rooted()
     }
 
-    pub fn in_dir(dir: Arc<tempfile::TempDir>) -> Self {
+    /// In a folder that somebody else keeps.
+    pub fn in_dir(dir: &Path) -> Self {
         let pipeline = Pipeline {
             name: "toy".into(),
             path: "toy.yaml".into(),
@@ -196,11 +199,16 @@ impl Bench {
             device: None,
             stages: Vec::new(),
         };
-        Self { dir, pipeline }
+        Self { dir: dir.to_owned(), _keep: None, pipeline }
+    }
+
+    fn rooted(mut self) -> Self {
+        self.dir = self._keep.as_ref().unwrap().path().to_owned();
+        self
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
+        self.dir.join(name)
     }
 
     pub fn engine(&self) -> Engine {
@@ -270,7 +278,12 @@ impl Bench {
 
     /// a → b → c, and d beside c.
     pub fn diamond() -> Self {
-        let mut bench = Self::new();
+        Self::new().with_diamond()
+    }
+
+    /// The diamond in this folder.
+    pub fn with_diamond(mut self) -> Self {
+        let bench = &mut self;
         let (a, b, c, d, e) =
             (bench.toy("a"), bench.toy("b"), bench.toy("c"), bench.toy("d"), bench.toy("e"));
         bench.stage::<Plain>("a", &Toy { values: vec![1, 2, 3], ..a }, &[], None);
@@ -278,7 +291,7 @@ impl Bench {
         bench.stage::<Plain>("c", &c, &[], Some("b"));
         bench.stage::<Plain>("d", &Toy { add: 1, ..d }, &[], Some("b"));
         bench.stage::<Plain>("e", &e, &["c", "d"], None);
-        bench
+        self
     }
 
     pub fn run(&self) -> RunSummary {

@@ -70,11 +70,20 @@ impl Staged {
         }
     }
 
-    /// Writes `stage.json` and makes this folder the entry.
-    pub(crate) fn commit(self, cache: &Cache, entry: &Entry, sources: &[KeptSource]) -> anyhow::Result<()> {
+    /// Writes the list of source files, and `stage.json` last; makes this folder the entry.
+    pub(crate) fn commit(
+        self,
+        cache: &Cache,
+        entry: &mut Entry,
+        sources: &[KeptSource],
+    ) -> anyhow::Result<()> {
         failpoint::pass("before_manifest")?;
         if !sources.is_empty() {
-            write_synced(&self.dir.join("sources.json"), &serde_json::to_vec(sources)?)?;
+            let list = serde_json::to_vec(sources)?;
+            let path = "sources.json".to_owned();
+            write_synced(&self.dir.join(&path), &list)?;
+            let digest = blake3::hash(&list).to_hex().to_string();
+            entry.source_list = Some(FileEntry { path, bytes: list.len() as u64, digest });
         }
         write_synced(&self.dir.join("stage.json"), &entry.render()?)?;
         failpoint::pass("before_sync")

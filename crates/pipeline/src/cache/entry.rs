@@ -35,6 +35,8 @@ pub struct Entry {
     pub fingerprint: String,
     /// What was hashed into the fingerprint, in clear.
     pub recipe: Recipe,
+    /// The file beside this one that lists the source files, where there are any.
+    pub source_list: Option<FileEntry>,
     /// The outputs by port.
     pub outputs: BTreeMap<String, OutputEntry>,
     /// How long the stage took.
@@ -124,6 +126,7 @@ impl Entry {
 
     /// Whether all outputs in `dir` are what they were; else what is not.
     pub(crate) fn check(&self, dir: &Path, check: Check, stat: &StatCache) -> Result<(), String> {
+        self.source_list.iter().try_for_each(|file| file.check(dir, "", check, stat))?;
         self.outputs.iter().try_for_each(|(port, output)| output.check(&dir.join(port), port, check, stat))
     }
 }
@@ -147,7 +150,7 @@ impl OutputEntry {
 impl FileEntry {
     fn check(&self, dir: &Path, port: &str, check: Check, stat: &StatCache) -> Result<(), String> {
         let path = dir.join(&self.path);
-        let name = || format!("{port}/{}", self.path);
+        let name = || if port.is_empty() { self.path.clone() } else { format!("{port}/{}", self.path) };
         let meta = std::fs::symlink_metadata(&path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => format!("`{}` is missing", name()),
             _ => format!("`{}`: {error}", name()),

@@ -167,7 +167,7 @@ fn version_seed_device_and_lineage_count_where_they_are_used() {
     let why = |device: &str, stage| bench.engine().why(&bench.pipeline, &on(device), stage).unwrap().reasons;
     assert_eq!(why("cuda:1", "d")[0].to_string(), "device `flex` → `cuda`");
     assert!(why("cuda:1", "s").is_empty());
-    let mut newer = Bench::in_dir(Arc::clone(&bench.dir));
+    let mut newer = Bench::in_dir(&bench.dir);
     newer.stage::<Newer>("p", &toys[0], &[], None);
     assert_eq!(newer.why("p"), ["version of the kind's code 1 → 2"]);
     // The report shows its ancestors' params, so it runs though its input is what it was.
