@@ -1,23 +1,207 @@
-//! Stage `clean`.
+//! Stage `clean`: finds images that would hurt training, and removes them.
+//!
+//! Looks at every file once ([`examine`](mod@examine)), then decides from what it saw
+//! ([`judge`](mod@judge)). Wrong labels that are no duplicates need a model and are not found here.
+
+pub mod examine;
+pub mod judge;
+pub mod near;
+pub mod quality;
 mod report;
-use crate::manifest::Manifest;
-use peregrine_pipeline::{Input, Output, Port, Stage, StageContext};
-pub use report::{Action, Check, CheckSummary, CleanReport, Finding, FlaggedImage};
+
+use anyhow::bail;
+use peregrine_pipeline::{Input, Output, ParamProblem, Port, Stage, StageContext};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-/// Removes images that would hurt training: unreadable, duplicate, blank, blurred.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+
+use crate::decode::Unreadable;
+use crate::files;
+use crate::manifest::{ImageRecord, Manifest};
+use crate::picture::Thumbnail;
+use crate::profile::pixels;
+use examine::Examined;
+
+pub use report::{Action, Check, CheckSummary, CleanReport, Finding, FlaggedImage};
+
+/// Removes images that would hurt training: unreadable, duplicate, contradictory, blank, dark,
+/// bright, blurred.
+///
+/// Every check drops the images it flags or only reports them (`keep`); unreadable images are
+/// always dropped. An image that one check dropped is not looked at by the next ones.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-pub struct Clean {}
+pub struct Clean {
+    /// The largest share of images that may be unreadable, from 0 to 1; above it the stage fails,
+    /// because then something is wrong with the whole folder.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub max_bad_fraction: f64,
+    /// What happens to all images of equal content that lie in more than one class.
+    pub contradictory_labels: Action,
+    /// What happens to images whose bytes or pixels are those of another one; the first stays.
+    pub exact_duplicates: Action,
+    /// What happens to images that are almost another one; the largest stays.
+    pub near_duplicates: Action,
+    /// The largest Hamming distance, from 0 to 16 of 64 bits, at which two perceptual hashes make
+    /// two images candidates for near duplicates.
+    #[schemars(range(min = 0, max = 16))]
+    pub near_duplicate_distance: u32,
+    /// The smallest correlation of their pixels, from 0.5 to 1, at which candidates are near
+    /// duplicates; blind to brightness and contrast.
+    #[schemars(range(min = 0.5, max = 1.0))]
+    pub near_duplicate_similarity: f64,
+    /// What happens to images of almost one flat colour.
+    pub low_information: Action,
+    /// The entropy of gray values, from 0 to 8 bits, below which an image is of low information.
+    #[schemars(range(min = 0.0, max = 8.0))]
+    pub low_information_threshold: f64,
+    /// The standard deviation of gray values, from 0 to 0.5 of the range, below which an image is
+    /// of low information.
+    #[schemars(range(min = 0.0, max = 0.5))]
+    pub low_contrast_threshold: f64,
+    /// What happens to dark images.
+    pub dark: Action,
+    /// The brightness, from 0 to 1, that 99 % of a dark image's pixels are below.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub dark_threshold: f64,
+    /// What happens to bright images.
+    pub bright: Action,
+    /// The brightness, from 0 to 1, that 95 % of a bright image's pixels are above.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub bright_threshold: f64,
+    /// What happens to blurred images.
+    pub blurry: Action,
+    /// The sharpness (variance of the Laplacian over variance of the gray values, at most 256 pixels
+    /// wide and high), from 0 to 20, below which an image is blurred.
+    #[schemars(range(min = 0.0, max = 20.0))]
+    pub blurry_threshold: f64,
+    /// How many flagged images of each check get a thumbnail in the report, from 0 to 100.
+    #[schemars(range(min = 0, max = 100))]
+    pub thumbnails: u32,
+}
+
+impl Default for Clean {
+    fn default() -> Self {
+        Self {
+            max_bad_fraction: 0.05,
+            contradictory_labels: Action::Drop,
+            exact_duplicates: Action::Drop,
+            near_duplicates: Action::Drop,
+            near_duplicate_distance: 6,
+            near_duplicate_similarity: 0.992,
+            low_information: Action::Drop,
+            low_information_threshold: 1.0,
+            low_contrast_threshold: 0.006,
+            dark: Action::Drop,
+            dark_threshold: 0.32,
+            bright: Action::Drop,
+            bright_threshold: 0.92,
+            blurry: Action::Drop,
+            blurry_threshold: 0.015,
+            thumbnails: 12,
+        }
+    }
+}
+
 const MANIFEST: Input<Manifest> = Input::new("manifest", "the images to look at");
 const CLEANED: Output<Manifest> = Output::new("manifest", "the images that stay");
 const REPORT: Output<CleanReport> = Output::new("report", "what was found and removed, and why");
+
 impl Stage for Clean {
     const KIND: &'static str = "clean";
+    /// 1: first version.
     const VERSION: u32 = 1;
     const INPUTS: &'static [Port] = &[MANIFEST.port()];
     const OUTPUTS: &'static [Port] = &[CLEANED.port(), REPORT.port()];
-    fn run(&self, _cx: &StageContext) -> anyhow::Result<()> {
-        anyhow::bail!("not written yet")
+
+    fn check(&self) -> Vec<ParamProblem> {
+        let ranges = [
+            ("max_bad_fraction", self.max_bad_fraction, 0.0, 1.0),
+            ("near_duplicate_distance", f64::from(self.near_duplicate_distance), 0.0, 16.0),
+            ("near_duplicate_similarity", self.near_duplicate_similarity, 0.5, 1.0),
+            ("low_information_threshold", self.low_information_threshold, 0.0, 8.0),
+            ("low_contrast_threshold", self.low_contrast_threshold, 0.0, 0.5),
+            ("dark_threshold", self.dark_threshold, 0.0, 1.0),
+            ("bright_threshold", self.bright_threshold, 0.0, 1.0),
+            ("blurry_threshold", self.blurry_threshold, 0.0, 20.0),
+        ];
+        let outside = ranges.into_iter().filter(|(_, value, low, high)| !(low..=high).contains(&value));
+        outside
+            .map(|(path, _, low, high)| ParamProblem::new(path, format!("must be from {low} to {high}")))
+            .collect()
     }
+
+    fn run(&self, cx: &StageContext) -> anyhow::Result<()> {
+        let (manifest, report) = clean(&cx.read(&MANIFEST)?, self, cx)?;
+        cx.write(&CLEANED, &manifest)?;
+        cx.write(&REPORT, &report)
+    }
+}
+
+/// The images of `manifest` that are worth keeping, and what was wrong with the others.
+///
+/// # Errors
+/// When a file changed since `ingest`, or too many are unreadable.
+pub fn clean(
+    manifest: &Manifest,
+    params: &Clean,
+    cx: &StageContext,
+) -> anyhow::Result<(Manifest, CleanReport)> {
+    let mut seen: Vec<Result<Examined, Unreadable>> = Vec::with_capacity(manifest.images.len());
+    files::map(cx, &manifest.images, 128, examine::examine, |_, result| {
+        seen.push(result);
+        Ok(())
+    })?;
+    guard(manifest, &seen, params.max_bad_fraction)?;
+    let (kept, mut report) = judge::judge(manifest, &seen, params);
+    report.thumbnails = thumbnails(manifest, &report, params.thumbnails as usize, cx)?;
+    Ok((manifest.with_images(kept), report))
+}
+
+fn guard(manifest: &Manifest, seen: &[Result<Examined, Unreadable>], limit: f64) -> anyhow::Result<()> {
+    let images = manifest.images.iter().zip(seen);
+    let bad: Vec<_> = images.filter_map(|(image, seen)| Some((image, seen.as_ref().err()?))).collect();
+    if bad.len() as f64 > limit * seen.len() as f64 {
+        let examples = bad.iter().take(3).map(|(image, reason)| format!("`{}`: {reason}", image.path));
+        bail!(
+            "{} of {} images are unreadable, more than `max_bad_fraction` {limit} allows: {} (mend the files, or raise \
+             the limit)",
+            bad.len(),
+            seen.len(),
+            examples.collect::<Vec<_>>().join("; ")
+        );
+    }
+    Ok(())
+}
+
+/// Thumbnails of some flagged images of each check, spread evenly over its findings.
+fn thumbnails(
+    manifest: &Manifest,
+    report: &CleanReport,
+    per_check: usize,
+    cx: &StageContext,
+) -> anyhow::Result<Vec<FlaggedImage>> {
+    let by_id: std::collections::HashMap<&str, &ImageRecord> =
+        manifest.images.iter().map(|image| (image.id.as_str(), image)).collect();
+    let thumbnail = |id: &str, file: String| -> anyhow::Result<Option<Thumbnail>> {
+        let Some(image) = by_id.get(id) else { return Ok(None) };
+        let small = |pixels| Thumbnail::of(&pixels, id, manifest.class_of(image), file);
+        pixels(image)?.map(small).transpose()
+    };
+    let mut flagged = Vec::new();
+    for check in Check::ALL {
+        cx.check_cancelled()?;
+        let findings: Vec<&Finding> =
+            report.findings.iter().filter(|finding| finding.check == check).collect();
+        let step = findings.len().div_ceil(per_check.max(1)).max(1);
+        for (number, finding) in findings.into_iter().step_by(step).take(per_check).enumerate() {
+            let name = format!("{}-{number}", check.name());
+            let Some(image) = thumbnail(&finding.id, format!("{name}.png"))? else { continue };
+            let of = match &finding.of {
+                Some(id) => thumbnail(id, format!("{name}-of.png"))?,
+                None => None,
+            };
+            flagged.push(FlaggedImage { check, image, of });
+        }
+    }
+    Ok(flagged)
 }

@@ -21,16 +21,16 @@ pub enum Check {
     ContradictoryLabels,
     /// The same bytes or the same pixels as another image.
     ExactDuplicate,
-    /// Almost the same pixels as another image.
-    NearDuplicate,
+    /// Almost one flat colour.
+    LowInformation,
     /// Too dark to see anything.
     Dark,
     /// Too bright to see anything.
     Bright,
-    /// Almost one flat colour.
-    LowInformation,
     /// Out of focus.
     Blurry,
+    /// Almost the same pixels as another image.
+    NearDuplicate,
 }
 
 impl Check {
@@ -39,11 +39,11 @@ impl Check {
         Self::Unreadable,
         Self::ContradictoryLabels,
         Self::ExactDuplicate,
-        Self::NearDuplicate,
+        Self::LowInformation,
         Self::Dark,
         Self::Bright,
-        Self::LowInformation,
         Self::Blurry,
+        Self::NearDuplicate,
     ];
 
     /// The name in files: `near_duplicate`.

@@ -1,0 +1,162 @@
+//! What a picture looks like in five numbers, all independent of its size.
+//!
+//! Darkness and brightness follow cleanvision (the 99th and 5th percentile of perceived
+//! brightness): a picture on a black background is not dark as long as something in it is bright.
+
+use image::GrayImage;
+
+use super::{Action, Check, Clean};
+use crate::decode::Pixels;
+use crate::pack::fit_within;
+
+/// The longest side at which quality is measured, in pixels: larger pictures are shrunk first, so
+/// that sharpness does not depend on resolution.
+const SIDE: u32 = 256;
+
+/// What a picture looks like.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Quality {
+    /// The 99th percentile of perceived brightness, in 0..1.
+    pub highlights: f64,
+    /// The 5th percentile of perceived brightness, in 0..1.
+    pub shadows: f64,
+    /// The entropy of the gray values, in bits, 0..8.
+    pub entropy: f64,
+    /// How sharp edges are: the variance of the Laplacian over the variance of the gray values.
+    pub sharpness: f64,
+    /// The standard deviation of the gray values, in 0..1.
+    pub contrast: f64,
+}
+
+/// Measures `pixels`.
+///
+/// # Errors
+/// When the picture has no pixels.
+pub fn measure(pixels: &Pixels) -> anyhow::Result<Quality> {
+    let small = fit_within(pixels, SIDE)?;
+    let (highlights, shadows) = brightness(&small);
+    let gray = small.to_gray();
+    let (entropy, variance) = entropy_and_variance(&gray.data);
+    let laplacian = laplacian_variance(&gray)?;
+    Ok(Quality {
+        highlights,
+        shadows,
+        entropy,
+        sharpness: if variance > 0.0 { laplacian / variance } else { 0.0 },
+        contrast: variance.sqrt() / 255.0,
+    })
+}
+
+/// The 99th and 5th percentile of perceived brightness, `sqrt(.241 R² + .691 G² + .068 B²)`.
+fn brightness(pixels: &Pixels) -> (f64, f64) {
+    let mut histogram = [0_usize; 256];
+    if pixels.channels == 1 {
+        pixels.data.iter().for_each(|&value| histogram[usize::from(value)] += 1);
+    } else {
+        for &[red, green, blue] in pixels.data.as_chunks::<3>().0 {
+            let square = |value: u8| f32::from(value) * f32::from(value);
+            let value = (0.241 * square(red) + 0.691 * square(green) + 0.068 * square(blue)).sqrt();
+            histogram[value.round().min(255.0) as usize] += 1;
+        }
+    }
+    let total: usize = histogram.iter().sum();
+    let percentile = |share: f64| {
+        let mut left = (share * total as f64).ceil().max(1.0) as usize;
+        let at = histogram.iter().position(|&count| {
+            left = left.saturating_sub(count);
+            left == 0
+        });
+        at.unwrap_or(255) as f64 / 255.0
+    };
+    (percentile(0.99), percentile(0.05))
+}
+
+fn entropy_and_variance(gray: &[u8]) -> (f64, f64) {
+    let mut histogram = [0_u64; 256];
+    gray.iter().for_each(|&value| histogram[usize::from(value)] += 1);
+    let total = gray.len().max(1) as f64;
+    let (mut entropy, mut mean, mut square) = (0.0, 0.0, 0.0);
+    for (value, &count) in histogram.iter().enumerate().filter(|(_, count)| **count > 0) {
+        let share = count as f64 / total;
+        entropy -= share * share.log2();
+        mean += share * value as f64;
+        square += share * (value * value) as f64;
+    }
+    (entropy, (square - mean * mean).max(0.0))
+}
+
+fn laplacian_variance(gray: &Pixels) -> anyhow::Result<f64> {
+    let image = GrayImage::from_raw(gray.width, gray.height, gray.data.clone());
+    let image = image.ok_or_else(|| anyhow::anyhow!("too few pixels"))?;
+    let edges = imageproc::filter::laplacian_filter(&image);
+    let (mut sum, mut squares) = (0_i64, 0_i64);
+    for &value in edges.as_raw() {
+        sum += i64::from(value);
+        squares += i64::from(value) * i64::from(value);
+    }
+    let count = edges.as_raw().len().max(1) as f64;
+    Ok((squares as f64 / count - (sum as f64 / count).powi(2)).max(0.0))
+}
+
+/// A check of [`Quality`].
+pub(super) struct Rule {
+    pub check: Check,
+    pub action: Action,
+    /// What it looks for.
+    pub text: String,
+    /// The score and the reason, for images that it flags.
+    pub flags: Box<dyn Fn(&Quality) -> Option<(f64, String)>>,
+}
+
+/// The checks, in the order in which they are applied: a blank image is called that, and neither
+/// dark nor blurred.
+pub(super) fn rules(params: &Clean) -> [Rule; 4] {
+    let Clean { low_information_threshold, low_contrast_threshold, .. } = *params;
+    let Clean { dark_threshold, bright_threshold, blurry_threshold, .. } = *params;
+    [
+        Rule {
+            check: Check::LowInformation,
+            action: params.low_information,
+            text: format!(
+                "entropy below {low_information_threshold} bits or contrast below {low_contrast_threshold}"
+            ),
+            flags: Box::new(move |q| {
+                if q.entropy < low_information_threshold {
+                    Some((q.entropy, format!("its gray values hold {:.2} bits of information", q.entropy)))
+                } else {
+                    let low = q.contrast < low_contrast_threshold;
+                    low.then(|| {
+                        (q.contrast, format!("its gray values deviate by {:.2} %", 100.0 * q.contrast))
+                    })
+                }
+            }),
+        },
+        Rule {
+            check: Check::Dark,
+            action: params.dark,
+            text: format!("99 % of the pixels darker than {dark_threshold}"),
+            flags: Box::new(move |q| {
+                let reason = || format!("99 % of its pixels are darker than {:.2}", q.highlights);
+                (q.highlights < dark_threshold).then(|| (q.highlights, reason()))
+            }),
+        },
+        Rule {
+            check: Check::Bright,
+            action: params.bright,
+            text: format!("95 % of the pixels brighter than {bright_threshold}"),
+            flags: Box::new(move |q| {
+                let reason = || format!("95 % of its pixels are brighter than {:.2}", q.shadows);
+                (q.shadows > bright_threshold).then(|| (q.shadows, reason()))
+            }),
+        },
+        Rule {
+            check: Check::Blurry,
+            action: params.blurry,
+            text: format!("sharpness below {blurry_threshold}"),
+            flags: Box::new(move |q| {
+                let reason = || format!("its sharpness is {:.4}", q.sharpness);
+                (q.sharpness < blurry_threshold).then(|| (q.sharpness, reason()))
+            }),
+        },
+    ]
+}
