@@ -133,4 +133,6 @@ impl Cache {
 }
 
 #[cfg(test)]
+mod crash;
+#[cfg(test)]
 mod tests;

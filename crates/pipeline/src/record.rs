@@ -331,8 +331,8 @@ pub(crate) fn new_id() -> String {
     let now = SystemTime::now();
     let nanoseconds = now.duration_since(UNIX_EPOCH).unwrap_or_default().subsec_nanos();
     let compact: String = utc(now).chars().filter(|c| !matches!(c, '-' | ':' | 'Z')).collect();
-    let salt = (std::process::id() ^ (nanoseconds << 7)) & 0xffff;
-    format!("{compact}{:03}Z-{salt:04x}", nanoseconds / 1_000_000)
+    let salt = (std::process::id() ^ (nanoseconds << 7)) & 0x00ff_ffff;
+    format!("{compact}{:03}Z-{salt:06x}", nanoseconds / 1_000_000)
 }
 
 /// Now, in UTC: `2026-11-22T18:11:08Z`.

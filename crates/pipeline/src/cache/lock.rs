@@ -6,6 +6,7 @@
 
 use std::fs::{File, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use super::Home;
@@ -59,15 +60,19 @@ impl UseLock {
         Ok(Self { _file: file })
     }
 
-    /// For `gc`: fails while a run uses the cache.
+    /// For `gc`: fails while a run uses the cache. Waits a moment first: a process that is being
+    /// started holds copies of its parent's locks until its program begins.
     pub(crate) fn alone(home: &Home) -> Result<Self, CacheError> {
         let path = home.root.join("use.lock");
         let file = open(&path)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
-            Err(TryLockError::WouldBlock) => Err(CacheError::Busy { holder: "a run".to_owned() }),
-            Err(TryLockError::Error(error)) => Err(CacheError::io("locking", &path)(error)),
+        for _ in 0..20 {
+            match file.try_lock() {
+                Ok(()) => return Ok(Self { _file: file }),
+                Err(TryLockError::WouldBlock) => std::thread::sleep(std::time::Duration::from_millis(10)),
+                Err(TryLockError::Error(error)) => return Err(CacheError::io("locking", &path)(error)),
+            }
         }
+        Err(CacheError::Busy { holder: "a run".to_owned() })
     }
 }
 
@@ -83,14 +88,28 @@ impl OwnedTmp {
     pub(crate) fn new(home: &Home, name: &str) -> Result<Self, CacheError> {
         let dir = home.tmp().join(name);
         let lock_path = home.tmp().join(format!("{name}.lock"));
-        let mut lock = open(&lock_path)?;
-        lock.try_lock().map_err(|error| match error {
-            TryLockError::WouldBlock => CacheError::Busy { holder: holder(&mut lock) },
-            TryLockError::Error(error) => CacheError::io("locking", &lock_path)(error),
-        })?;
+        let mut lock = Self::lock(&lock_path)?;
         sign(&mut lock);
         std::fs::create_dir_all(&dir).map_err(CacheError::io("making", &dir))?;
         Ok(Self { dir, lock_path, _lock: lock })
+    }
+
+    /// Makes and locks the file. A sweep may take it for a dead process's between the two and
+    /// remove it; then it is made again.
+    fn lock(path: &Path) -> Result<File, CacheError> {
+        for _ in 0..200 {
+            let mut lock = open(path)?;
+            match lock.try_lock() {
+                Ok(()) if is_at(&lock, path) => return Ok(lock),
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => {
+                    tracing::debug!(path = %path.display(), holder = %holder(&mut lock), "the folder is being swept");
+                    std::thread::sleep(std::time::Duration::from_millis(5));
+                }
+                Err(TryLockError::Error(error)) => return Err(CacheError::io("locking", path)(error)),
+            }
+        }
+        Err(CacheError::Busy { holder: "a run with the same id".to_owned() })
     }
 }
 
@@ -110,14 +129,10 @@ pub(crate) fn sweep_tmp(home: &Home) -> usize {
     for path in entries.flatten().map(|entry| entry.path()) {
         let is_lock = path.extension().is_some_and(|extension| extension == "lock");
         let lock_path = if is_lock { path.clone() } else { path.with_extension("lock") };
-        // Between the making of the lock file and its locking the file looks dead; a sweep then
-        // takes the lock, and the owner sees `Busy` only if it asks in that instant, so new files
-        // are left alone for a while.
-        if is_young(&lock_path) {
-            continue;
-        }
-        let dead = match File::options().write(true).open(&lock_path) {
-            Ok(lock) => lock.try_lock().is_ok(),
+        // Held while the folder is removed, so that its name can't be taken meanwhile.
+        let lock = File::options().write(true).open(&lock_path);
+        let dead = match &lock {
+            Ok(lock) => lock.try_lock().is_ok() && is_at(lock, &lock_path),
             Err(_) => !lock_path.exists(),
         };
         if dead {
@@ -134,10 +149,12 @@ pub(crate) fn sweep_tmp(home: &Home) -> usize {
     removed
 }
 
-fn is_young(path: &Path) -> bool {
-    let modified = std::fs::metadata(path).and_then(|meta| meta.modified());
-    let age = modified.ok().and_then(|time| time.elapsed().ok());
-    age.is_some_and(|age| age < std::time::Duration::from_millis(500))
+/// Whether `file` is what `path` names, and was not removed or replaced.
+fn is_at(file: &File, path: &Path) -> bool {
+    match (file.metadata(), std::fs::metadata(path)) {
+        (Ok(open), Ok(named)) => (open.dev(), open.ino()) == (named.dev(), named.ino()),
+        _ => false,
+    }
 }
 
 fn open(path: &Path) -> Result<File, CacheError> {

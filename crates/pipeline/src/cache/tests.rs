@@ -210,7 +210,7 @@ fn collecting_follows_the_rules_and_the_record() {
 #[test]
 fn collecting_waits_for_runs_and_takes_nothing_from_them() {
     let mut bench = bench();
-    bench.change("b", |toy| toy.takes = 300);
+    bench.change("b", |toy| toy.takes = 1000);
     let started = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
