@@ -31,6 +31,8 @@ cp -r data/traffic_lights/test "$work/peregrine/images"
 } >"$work/peregrine/chain.yaml"
 in_peregrine() { (cd "$work/peregrine" && PEREGRINE_HOME="$work/peregrine/home" "$peregrine" run chain.yaml --quiet); }
 in_peregrine || { echo "error: the chain did not run" >&2; exit 1; }
+(cd "$work/peregrine" && PEREGRINE_HOME="$work/peregrine/home" "$peregrine" run chain.yaml --json) |
+    tail -n 1 | grep -q '"cached":20' || { echo "error: the second run had something to do" >&2; exit 1; }
 
 # DVC's chain: 20 stages that copy a file.
 if [ -n "$dvc" ]; then

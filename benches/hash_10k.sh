@@ -27,8 +27,10 @@ for _ in $(seq "$rounds"); do
     begun=$(date +%s%N)
     "$peregrine" status hash.yaml >output 2>&1 || { cat output >&2; echo "error: \`status\` failed" >&2; exit 1; }
     ended=$(date +%s%N)
+    grep -q ingest output || { echo "error: \`status\` says nothing of the stage" >&2; exit 1; }
     echo $(((ended - begun) / 1000000))
-done | sort -n >times
+done >unsorted
+sort -n unsorted >times
 begun=$(date +%s%N)
 "$peregrine" status hash.yaml >output 2>&1
 again=$((($(date +%s%N) - begun) / 1000000))

@@ -28,7 +28,9 @@ for shape in wide deep; do
         begun=$(date +%s%N)
         "$peregrine" run $shape.yaml --dry-run >output 2>&1 || { tail -n 20 output >&2; echo "error: \`$shape.yaml\` was refused" >&2; exit 1; }
         ended=$(date +%s%N)
+        grep -q s10000 output || { echo "error: the plan of \`$shape.yaml\` lacks its last stage" >&2; exit 1; }
         echo $(((ended - begun) / 1000000))
-    done | sort -n >times
+    done >unsorted
+    sort -n unsorted >times
     echo "  $shape  $(sed -n "$(((rounds + 1) / 2))p" times) ms ($(head -n 1 times) .. $(tail -n 1 times))"
 done
