@@ -15,6 +15,11 @@ pub mod preview;
 pub mod stage;
 pub mod transform;
 
+#[cfg(test)]
+mod golden_tests;
+#[cfg(test)]
+mod tests;
+
 pub use batch::{Batch, HostBatch};
 pub use image::Image;
 pub use loader::{EpochBatches, Loader, LoaderError, LoaderOptions};

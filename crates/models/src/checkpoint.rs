@@ -242,3 +242,107 @@ impl Artifact for Checkpoint {
         Some(Count::new(self.parameter_count(), "parameters"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Tensor;
+
+    use super::*;
+    use crate::{Mode, ResnetConfig, device, state_dict};
+
+    fn checkpoint() -> Checkpoint {
+        let config = ModelConfig::Resnet(ResnetConfig { depth: 8, width: 4, ..Default::default() });
+        let input = InputShape { channels: 1, height: 8, width: 8 };
+        let device = device::device("flex").unwrap();
+        let model = config.build(input, 2, Seed(1), &device).unwrap();
+        model.forward(Tensor::ones([4, 1, 8, 8], &device) * 0.5, &Mode::Train { seed: Seed(1) });
+        Checkpoint {
+            config,
+            input,
+            classes: vec!["cat".into(), "dog".into()],
+            preprocessing: Preprocessing {
+                height: 8,
+                width: 8,
+                channels: 1,
+                resize: "squash/bilinear".into(),
+                mean: vec![0.1],
+                std: vec![0.3],
+            },
+            epoch: 3,
+            step: 120,
+            metric: Some(CheckpointMetric { name: "val_loss".into(), value: 0.1 + 0.2 }),
+            weights: state_dict(&model),
+        }
+    }
+
+    fn saved(checkpoint: &Checkpoint) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        checkpoint.save(dir.path()).unwrap();
+        dir
+    }
+
+    #[test]
+    fn a_checkpoint_comes_back_as_it_was_and_equal_ones_are_equal_bytes() {
+        let checkpoint = checkpoint();
+        let (one, two) = (saved(&checkpoint), saved(&checkpoint));
+        for file in [FACTS, WEIGHTS] {
+            let read = |dir: &tempfile::TempDir| std::fs::read(dir.path().join(file)).unwrap();
+            assert_eq!(read(&one), read(&two));
+        }
+        let mut back = Checkpoint::load(one.path()).unwrap();
+        let device = device::device("flex").unwrap();
+        let x = Tensor::<4>::ones([1, 1, 8, 8], &device);
+        let logits = |c: &Checkpoint| c.model(&device).unwrap().forward(x.clone(), &Mode::Eval).into_data();
+        logits(&back).assert_eq(&logits(&checkpoint), true);
+        let place = |name: &str| checkpoint.weights.iter().position(|tensor| tensor.name == name);
+        back.weights.sort_by_key(|tensor| place(&tensor.name));
+        assert_eq!(back, checkpoint);
+    }
+
+    #[test]
+    fn other_classes_shapes_and_resizes_are_refused_with_both_sides() {
+        let checkpoint = checkpoint();
+        let classes = checkpoint.classes.clone();
+        let check = |classes: &[String], input, resize: &str| {
+            checkpoint.expects(classes, input, resize).map_err(|error| error.to_string())
+        };
+        assert_eq!(check(&classes, checkpoint.input, "squash/bilinear"), Ok(()));
+        let error = check(&classes[..1], checkpoint.input, "squash/bilinear").unwrap_err();
+        assert!(error.contains("2 classes") && error.contains("have 1 (cat)"), "{error}");
+        let swapped = ["dog".to_owned(), "cat".to_owned()];
+        assert!(check(&swapped, checkpoint.input, "squash/bilinear").is_err());
+        let error =
+            check(&classes, InputShape { width: 9, ..checkpoint.input }, "squash/bilinear").unwrap_err();
+        assert!(error.contains("1×8×8") && error.contains("1×8×9"), "{error}");
+        let error = check(&classes, checkpoint.input, "crop").unwrap_err();
+        assert!(error.contains("squash/bilinear") && error.contains("crop"), "{error}");
+    }
+
+    #[test]
+    fn weights_of_another_model_are_refused_naming_every_difference() {
+        let mut checkpoint = checkpoint();
+        checkpoint.classes.push("bird".into());
+        checkpoint.weights[0].name = "conv0.weight".into();
+        let error = checkpoint.model(&device::device("flex").unwrap()).unwrap_err().to_string();
+        for part in [
+            "`conv1.weight` is missing",
+            "`conv0.weight` is unexpected",
+            "`fc.weight` has shape [2, 16], the model's is [3, 16]",
+        ] {
+            assert!(error.contains(part), "{part}: {error}");
+        }
+    }
+
+    #[test]
+    fn damaged_files_are_errors_that_name_the_file() {
+        for file in [FACTS, WEIGHTS] {
+            let dir = saved(&checkpoint());
+            std::fs::write(dir.path().join(file), b"{}").unwrap();
+            let error = format!("{:#}", Checkpoint::load(dir.path()).unwrap_err());
+            assert!(error.contains(file), "{error}");
+            std::fs::remove_file(dir.path().join(file)).unwrap();
+            let error = format!("{:#}", Checkpoint::load(dir.path()).unwrap_err());
+            assert!(error.contains(file), "{error}");
+        }
+    }
+}

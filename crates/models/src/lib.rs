@@ -17,6 +17,9 @@ pub mod sample_cnn;
 pub mod summary;
 pub mod weights;
 
+#[cfg(test)]
+mod golden_tests;
+
 pub use checkpoint::{Checkpoint, CheckpointError, CheckpointMetric, Preprocessing};
 pub use device::{DeviceError, ResolvedDevice};
 pub use init::Init;

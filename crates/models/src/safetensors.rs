@@ -172,3 +172,104 @@ impl<'de> Deserialize<'de> for Header {
         deserializer.deserialize_map(Entries)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tensor(name: &str, shape: &[usize], data: &[f32]) -> NamedTensor {
+        NamedTensor { name: name.to_owned(), shape: shape.to_vec(), data: data.to_vec(), trainable: true }
+    }
+
+    fn file(header: &str, values: &[u8]) -> Vec<u8> {
+        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+        bytes.extend_from_slice(header.as_bytes());
+        bytes.extend_from_slice(values);
+        bytes
+    }
+
+    fn refusal(bytes: &[u8]) -> String {
+        from_bytes(bytes).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_is_written_is_read_and_order_does_not_matter() {
+        let a = tensor("a.weight", &[2, 1], &[1.5, -2.0]);
+        let b = tensor("b.bias", &[], &[0.25]);
+        let c = tensor("c.none", &[0], &[]);
+        let bytes = to_bytes(&[b.clone(), c.clone(), a.clone()]).unwrap();
+        assert_eq!(bytes, to_bytes(&[a.clone(), b.clone(), c.clone()]).unwrap());
+        let mut read = from_bytes(&bytes).unwrap();
+        read.sort_by(|x, y| x.name.cmp(&y.name));
+        assert_eq!(read, [a, b, c]);
+    }
+
+    /// Written by the Python package `safetensors` 0.6 from `{"w": np.float32([[1, 2]])}`.
+    #[test]
+    fn a_file_of_the_reference_writer_is_read() {
+        let header = r#"{"w":{"dtype":"F32","shape":[1,2],"data_offsets":[0,8]}}        "#;
+        let bytes = file(header, &[0, 0, 128, 63, 0, 0, 0, 64]);
+        assert_eq!(from_bytes(&bytes).unwrap(), [tensor("w", &[1, 2], &[1.0, 2.0])]);
+    }
+
+    #[test]
+    fn malformed_files_are_refused_with_a_reason() {
+        let one = |dtype: &str, shape: &str, start: usize, end: usize| {
+            format!(r#"{{"w":{{"dtype":"{dtype}","shape":{shape},"data_offsets":[{start},{end}]}}}}"#)
+        };
+        let good = one("F32", "[1]", 0, 4);
+        let twice = format!("{},{}", &good[..good.len() - 1], &good[1..]);
+        let overlap = r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}"#;
+        let cases: [(Vec<u8>, &str); 17] = [
+            (Vec::new(), "shorter than 8 bytes"),
+            (u64::MAX.to_le_bytes().to_vec(), "claims"),
+            (100_000_001_u64.to_le_bytes().to_vec(), "claims"),
+            (50_u64.to_le_bytes().to_vec(), "inside its header"),
+            (file("\u{fffd}", &[]), "not a JSON object"),
+            (file("[]", &[]), "not a JSON object"),
+            (file("{\"w\":3}", &[]), "its header"),
+            (file(&good[..good.len() - 2], &[0; 4]), "its header"),
+            (file(&twice, &[0; 4]), "`w` is there twice"),
+            (file(&one("F16", "[2]", 0, 4), &[0; 4]), "F16"),
+            (file(&one("F32", "[2]", 0, 4), &[0; 4]), "don't hold shape"),
+            (file(&one("F32", "[4611686018427387905]", 0, 4), &[0; 4]), "don't hold shape"),
+            (file(&one("F32", "[1]", 4, 8), &[0; 8]), "leave a gap"),
+            (file(&one("F32", "[1]", 0, 8), &[0; 4]), "pass the end"),
+            (file(overlap, &[0; 8]), "overlap"),
+            (file(&good, &[0; 8]), "belong to no tensor"),
+            (file(&good, &f32::NAN.to_le_bytes()), "not finite"),
+        ];
+        for (bytes, reason) in cases {
+            let message = refusal(&bytes);
+            assert!(message.contains(reason), "{reason}: {message}");
+        }
+        let mut not_text = file("{   }", &[]);
+        not_text[9] = 0xff;
+        assert!(refusal(&not_text).contains("UTF-8"));
+        assert!(refusal(&file(&"[".repeat(10_000), &[])).contains("not a JSON object"));
+        assert!(refusal(&file(&format!("{{\"w\":{}", "[".repeat(10_000)), &[])).contains("its header"));
+    }
+
+    #[test]
+    fn values_that_are_not_finite_are_not_written() {
+        assert!(to_bytes(&[tensor("w", &[1], &[f32::INFINITY])]).is_err());
+        assert!(to_bytes(&[tensor("w", &[1], &[0.0]), tensor("w", &[1], &[0.0])]).is_err());
+    }
+
+    /// Every file cut short, and every byte of the header changed in two ways: an error or other
+    /// finite weights, never a panic.
+    #[test]
+    fn damaged_files_never_panic() {
+        let bytes = to_bytes(&[tensor("a", &[2], &[1.0, 2.0]), tensor("b", &[1], &[3.0])]).unwrap();
+        for cut in 0..bytes.len() {
+            assert!(from_bytes(&bytes[..cut]).is_err(), "{cut}");
+        }
+        for at in 0..bytes.len() {
+            for flip in [1, 0x80] {
+                let mut damaged = bytes.clone();
+                damaged[at] ^= flip;
+                let _ = from_bytes(&damaged);
+            }
+        }
+    }
+}

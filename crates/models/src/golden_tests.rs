@@ -1,0 +1,242 @@
+//! The models against PyTorch: parameter counts and names, logits, gradients and running
+//! statistics for equal weights (`tests/goldens/models.py`), and what every model must do.
+
+use std::collections::BTreeMap;
+
+use burn::tensor::activation::log_softmax;
+use burn::tensor::{Device, Tensor, TensorData};
+use peregrine_pipeline::Seed;
+use serde::Deserialize;
+
+use crate::parameters::{collect_gradients, map_parameters, parameters};
+use crate::weights::{NamedTensor, load_state_dict, state_dict};
+use crate::{InputShape, Mode, Model, ModelConfig, device};
+
+#[derive(Deserialize)]
+struct Goldens {
+    counts: Vec<CountCase>,
+    cases: Vec<Case>,
+}
+
+#[derive(Deserialize)]
+struct CountCase {
+    config: ModelConfig,
+    channels: usize,
+    side: usize,
+    classes: usize,
+    parameters: usize,
+    multiply_adds: u64,
+    names: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Case {
+    config: ModelConfig,
+    shape: [usize; 4],
+    classes: usize,
+    train: bool,
+    logits: Vec<f32>,
+    loss: f32,
+    gradients: BTreeMap<String, Vec<f32>>,
+    buffers: BTreeMap<String, Vec<f32>>,
+}
+
+fn goldens() -> Goldens {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/goldens/models.json");
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn flex() -> Device {
+    device::device("flex").unwrap()
+}
+
+const STEP: Mode = Mode::Train { seed: Seed(5) };
+
+/// The script's `value`.
+fn value(n: usize, k: usize) -> impl Iterator<Item = f64> {
+    (0..n).map(move |i| (0.013 * (i * i) as f64 + 0.7 * i as f64 + k as f64).sin())
+}
+
+/// The script's `fill`.
+fn filled(model: Model) -> Model {
+    let mut state = state_dict(&model);
+    for (k, NamedTensor { name, shape, data, .. }) in state.iter_mut().enumerate() {
+        let norm = name.starts_with("bn") || name.contains(".bn") || name.contains("downsample.1");
+        let fan: usize = shape.iter().skip(1).product();
+        let scale = |v: f64| match shape.len() {
+            1 if name.ends_with("running_var") => 1.0 + 0.5 * v,
+            1 if name.ends_with("running_mean") => 0.1 * v,
+            1 if norm && name.ends_with("weight") => 1.0 + 0.3 * v,
+            1 if norm => 0.2 * v,
+            1 => 0.1 * v,
+            _ => v * (3.0 / fan as f64).sqrt(),
+        };
+        *data = value(data.len(), k).map(|v| scale(v) as f32).collect();
+    }
+    load_state_dict(model, &state).unwrap()
+}
+
+fn images(shape: [usize; 4], device: &Device) -> Tensor<4> {
+    let values: Vec<f32> = value(shape.iter().product(), 100).map(|v| v as f32).collect();
+    Tensor::from_data(TensorData::new(values, shape), device)
+}
+
+/// The mean cross-entropy for the labels 0, 1, 2, ….
+fn loss(logits: Tensor<2>) -> Tensor<1> {
+    let [n, classes] = logits.dims();
+    let mut targets = vec![0.0_f32; n * classes];
+    (0..n).for_each(|i| targets[i * classes + i % classes] = 1.0);
+    let targets = Tensor::from_data(TensorData::new(targets, [n, classes]), &logits.device());
+    (log_softmax(logits, 1) * targets).sum() * (-1.0 / n as f64)
+}
+
+fn floats<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().iter::<f32>().collect()
+}
+
+fn assert_close(what: &str, ours: &[f32], theirs: &[f32], tolerance: f32) {
+    assert_eq!(ours.len(), theirs.len(), "{what}");
+    let worst = ours.iter().zip(theirs).map(|(a, b)| (a - b).abs() / (1.0 + b.abs())).fold(0.0, f32::max);
+    assert!(worst <= tolerance, "{what}: off by {worst}");
+}
+
+#[test]
+fn parameter_counts_names_and_multiply_adds_are_those_of_torch() {
+    for case in goldens().counts {
+        let input = InputShape { channels: case.channels, height: case.side, width: case.side };
+        let summary = case.config.summary(input, case.classes).unwrap();
+        assert_eq!(summary.parameters(), case.parameters as u64, "{:?}", case.config);
+        assert_eq!(summary.multiply_adds(), case.multiply_adds, "{:?}", case.config);
+        let model = case.config.build(input, case.classes, Seed(1), &flex()).unwrap();
+        assert_eq!(model.parameter_count(), case.parameters, "{:?}", case.config);
+        let names: Vec<String> = state_dict(&model).into_iter().map(|tensor| tensor.name).collect();
+        assert_eq!(names, case.names, "{:?}", case.config);
+    }
+}
+
+#[test]
+fn logits_gradients_and_running_statistics_are_those_of_torch() {
+    for case in goldens().cases {
+        let what = format!("{:?} train {}", case.config, case.train);
+        let device = flex().autodiff();
+        let [_, channels, height, width] = case.shape;
+        let input = InputShape { channels, height, width };
+        let model = filled(case.config.build(input, case.classes, Seed(1), &device).unwrap());
+        let mode = if case.train { STEP } else { Mode::Eval };
+        let logits = model.forward(images(case.shape, &device), &mode);
+        assert_close(&what, &floats(logits.clone()), &case.logits, 2e-5);
+        let loss = loss(logits);
+        assert_close(&what, &floats(loss.clone()), &[case.loss], 1e-5);
+
+        let infos = parameters(&model);
+        let gradients = collect_gradients(&model, &mut loss.backward());
+        for (name, theirs) in &case.gradients {
+            let index = infos.iter().position(|info| &info.name == name).unwrap();
+            assert_close(&format!("{what} {name}"), &floats(gradients[index].clone().unwrap()), theirs, 5e-5);
+        }
+        let state = state_dict(&model);
+        for (name, theirs) in &case.buffers {
+            let ours = state.iter().find(|tensor| &tensor.name == name).unwrap();
+            assert_close(&format!("{what} {name}"), &ours.data, theirs, 2e-5);
+        }
+        let again = floats(model.for_inference().forward(images(case.shape, &flex()), &mode));
+        assert_close(&what, &again, &case.logits, 2e-5);
+    }
+}
+
+/// 32 images of noise with labels nobody could guess.
+#[test]
+fn every_model_learns_32_images_by_heart() {
+    for config in ModelConfig::all() {
+        let config = match config {
+            ModelConfig::Resnet(resnet) => {
+                ModelConfig::Resnet(crate::ResnetConfig { depth: 8, width: 8, ..resnet })
+            }
+            other => other,
+        };
+        let device = flex().autodiff();
+        let input = InputShape { channels: 1, height: 14, width: 14 };
+        let mut model = config.build(input, 4, Seed(3), &device).unwrap();
+        let mut draws = Seed(9).draws();
+        let pixels: Vec<f32> = (0..32 * 196).map(|_| draws.normal() as f32).collect();
+        let images = Tensor::<4>::from_data(TensorData::new(pixels, [32, 1, 14, 14]), &device);
+        let mut momentum: Vec<Tensor<1>> = Vec::new();
+        let mut last = f32::MAX;
+        for step in 0..120_u64 {
+            let mode = Mode::Train { seed: Seed(1).with(step) };
+            let loss = loss(model.forward(images.clone(), &mode));
+            last = floats(loss.clone())[0];
+            let gradients = collect_gradients(&model, &mut loss.backward());
+            model = map_parameters(model, |index, _, weight| {
+                let gradient = gradients[index].clone().unwrap();
+                let velocity = match momentum.get(index) {
+                    Some(old) => old.clone() * 0.9 + gradient,
+                    None => gradient,
+                };
+                momentum.splice(index..(index + 1).min(momentum.len()), [velocity.clone()]);
+                weight - velocity * 0.03
+            });
+        }
+        let right = right_of_32(&model, images);
+        assert!(right == 32, "{}: {right} of 32 right, last loss {last}", config.name());
+    }
+}
+
+fn right_of_32(model: &Model, images: Tensor<4>) -> usize {
+    let logits = floats(model.for_inference().forward(images.without_autodiff(), &Mode::Eval));
+    let best = |row: &[f32]| (0..4).max_by(|a, b| row[*a].total_cmp(&row[*b])).unwrap();
+    logits.chunks(4).enumerate().filter(|(i, row)| best(row) == i % 4).count()
+}
+
+#[test]
+fn a_model_of_equal_seed_has_equal_bits_and_of_another_others() {
+    let input = InputShape { channels: 1, height: 16, width: 16 };
+    for config in ModelConfig::all() {
+        let build = |seed| state_dict(&config.build(input, 3, Seed(seed), &flex()).unwrap());
+        assert_eq!(build(1), build(1));
+        assert_ne!(build(1), build(2));
+    }
+}
+
+#[test]
+fn images_too_small_for_the_strides_are_refused_with_the_least_size() {
+    for config in ModelConfig::all() {
+        let input = InputShape { channels: 1, height: 3, width: 40 };
+        let message = config.build(input, 3, Seed(1), &flex()).unwrap_err().to_string();
+        assert!(message.contains("3×40 pixels are too small (at least"), "{message}");
+        assert_eq!(message, config.summary(input, 3).unwrap_err().to_string());
+    }
+}
+
+#[test]
+fn the_least_size_that_an_error_names_can_be_built() {
+    for (config, least) in ModelConfig::all().into_iter().zip([4, 12, 4]) {
+        let input = |side| InputShape { channels: 1, height: side, width: side };
+        assert!(config.summary(input(least - 1), 2).is_err(), "{}", config.name());
+        let model = config.build(input(least), 2, Seed(1), &flex()).unwrap();
+        let logits = model.forward(images([2, 1, least, least], &flex()), &STEP);
+        assert_eq!(logits.dims(), [2, 2]);
+    }
+}
+
+#[test]
+fn depths_that_are_not_6n_plus_2_are_refused_with_the_nearest_that_are() {
+    let input = InputShape { channels: 3, height: 32, width: 32 };
+    for (depth, near) in [(18, "14 or 20"), (2, "8 or 14"), (0, "8 or 14"), (21, "20 or 26")] {
+        let config = ModelConfig::Resnet(crate::ResnetConfig { depth, ..Default::default() });
+        let message = config.build(input, 10, Seed(1), &flex()).unwrap_err().to_string();
+        assert!(message.contains(&format!("`depth` {depth} ")) && message.contains(near), "{message}");
+    }
+}
+
+#[test]
+fn a_clone_keeps_its_running_statistics_when_the_other_trains() {
+    let config = ModelConfig::Resnet(crate::ResnetConfig { depth: 8, width: 4, ..Default::default() });
+    let input = InputShape { channels: 1, height: 8, width: 8 };
+    let model = config.build(input, 2, Seed(1), &flex().autodiff()).unwrap();
+    let best = model.clone();
+    let before = state_dict(&best);
+    model.forward(images([4, 1, 8, 8], &flex().autodiff()), &STEP);
+    assert_eq!(state_dict(&best), before);
+    assert_ne!(state_dict(&model), before);
+}
