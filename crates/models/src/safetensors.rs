@@ -204,10 +204,10 @@ mod tests {
         assert_eq!(read, [a, b, c]);
     }
 
-    /// Written by the Python package `safetensors` 0.6 from `{"w": np.float32([[1, 2]])}`.
+    /// `safetensors.numpy.save({"w": np.float32([[1, 2]])})` of the Python package, 0.8.0.
     #[test]
     fn a_file_of_the_reference_writer_is_read() {
-        let header = r#"{"w":{"dtype":"F32","shape":[1,2],"data_offsets":[0,8]}}        "#;
+        let header = r#"{"w":{"dtype":"F32","shape":[1,2],"data_offsets":[0,8]}}"#;
         let bytes = file(header, &[0, 0, 128, 63, 0, 0, 0, 64]);
         assert_eq!(from_bytes(&bytes).unwrap(), [tensor("w", &[1, 2], &[1.0, 2.0])]);
     }
