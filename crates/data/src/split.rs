@@ -11,7 +11,7 @@
 //! the missing split. Only there, in classes so small that the draw left a split empty, can an
 //! added image move another one back.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use anyhow::{bail, ensure};
 use peregrine_pipeline::{Input, Output, ParamProblem, Port, Seed, Stage, StageContext, Uses};
@@ -133,11 +133,7 @@ pub fn split(manifest: &Manifest, params: &SplitImages, seed: Seed) -> anyhow::R
     }
     let of = units_of(&manifest.images);
     let mut units = units(manifest, &of, params, seed);
-    units.values_mut().for_each(|unit| {
-        if !unit.fixed {
-            unit.split = unit.drawn()
-        }
-    });
+    units.values_mut().filter(|unit| !unit.fixed).for_each(|unit| unit.split = unit.drawn());
     fill_small_classes(manifest, &mut units, params);
     let part = |split: Split| {
         let images = manifest.images.iter().zip(&of);
@@ -222,33 +218,44 @@ fn units(manifest: &Manifest, of: &[String], params: &SplitImages, seed: Seed) -
 
 /// Moves units so that every class has the splits it can fill.
 fn fill_small_classes(manifest: &Manifest, units: &mut BTreeMap<String, Unit>, params: &SplitImages) {
-    for label in 0..manifest.classes.len() as u32 {
-        let count = |units: &BTreeMap<String, Unit>, split: Option<Split>| {
-            let of_class = units.values().filter(|unit| unit.labels.contains(&label));
-            of_class.filter(|unit| split.is_none_or(|split| unit.split == split)).count()
-        };
-        let all = count(units, None);
+    let mut of_class: Vec<BTreeSet<&str>> = vec![BTreeSet::new(); manifest.classes.len()];
+    let keys: Vec<String> = units.keys().cloned().collect();
+    for key in &keys {
+        let labels = units.get(key).map_or(&[][..], |unit| &unit.labels);
+        labels.iter().for_each(|&label| {
+            of_class[label as usize].insert(key);
+        });
+    }
+    for class in of_class.iter().filter(|class| !class.is_empty()) {
         for wanted in DRAWN {
             let share = match wanted {
                 Split::Test => params.test,
                 Split::Val => params.val,
                 _ => 1.0,
             };
-            let needs = share > 0.0 && (all >= 3 || (all > 0 && wanted == Split::Train));
-            if !needs || count(units, Some(wanted)) > 0 {
-                continue;
-            }
-            let spare: Vec<Split> =
-                DRAWN.into_iter().filter(|split| count(units, Some(*split)) >= 2 || all < 3).collect();
-            let nearest = units
-                .iter_mut()
-                .filter(|(_, unit)| {
-                    !unit.fixed && unit.labels.contains(&label) && spare.contains(&unit.split)
-                })
-                .min_by(|(_, a), (_, b)| a.distance(wanted).total_cmp(&b.distance(wanted)));
-            if let Some((_, unit)) = nearest {
-                unit.split = wanted;
+            if share > 0.0 && (class.len() >= 3 || wanted == Split::Train) {
+                fill(class, units, wanted);
             }
         }
+    }
+}
+
+/// Moves one unit of `class` into `wanted` when none is there: the one whose draw is nearest to it,
+/// from a split that has others.
+fn fill(class: &BTreeSet<&str>, units: &mut BTreeMap<String, Unit>, wanted: Split) {
+    let of_class = || class.iter().filter_map(|key| Some((*key, units.get(*key)?)));
+    let count = |split| of_class().filter(|(_, unit)| unit.split == split).count();
+    if count(wanted) > 0 {
+        return;
+    }
+    let spare = DRAWN.map(|split| count(split) >= 2 || class.len() < 3);
+    let can_move = |unit: &Unit| {
+        !unit.fixed && DRAWN.iter().zip(spare).any(|(split, spare)| spare && *split == unit.split)
+    };
+    let nearest = of_class()
+        .filter(|(_, unit)| can_move(unit))
+        .min_by(|(_, a), (_, b)| a.distance(wanted).total_cmp(&b.distance(wanted)));
+    if let Some(unit) = nearest.map(|(key, _)| key).and_then(|key| units.get_mut(key)) {
+        unit.split = wanted;
     }
 }

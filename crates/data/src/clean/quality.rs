@@ -98,6 +98,8 @@ fn laplacian_variance(gray: &Pixels) -> anyhow::Result<f64> {
     Ok((squares as f64 / count - (sum as f64 / count).powi(2)).max(0.0))
 }
 
+type Flags = dyn Fn(&Quality) -> Option<(f64, String)>;
+
 /// A check of [`Quality`].
 pub(super) struct Rule {
     pub check: Check,
@@ -105,7 +107,7 @@ pub(super) struct Rule {
     /// What it looks for.
     pub text: String,
     /// The score and the reason, for images that it flags.
-    pub flags: Box<dyn Fn(&Quality) -> Option<(f64, String)>>,
+    pub flags: Box<Flags>,
 }
 
 /// The checks, in the order in which they are applied: a blank image is called that, and neither
