@@ -38,40 +38,55 @@ pub const SMALL: u64 = 4 << 20;
 /// The home folder and what is where in it.
 #[derive(Debug, Clone)]
 pub(crate) struct Home {
+    /// What is read.
     pub root: PathBuf,
+    /// Where things are written: the same, or a scratch folder when that can't be written.
+    pub writes: PathBuf,
 }
 
 impl Home {
+    /// The folder of all entries.
     pub(crate) fn cache(&self) -> PathBuf {
         self.root.join("cache-v1")
     }
 
+    /// Where an entry is, if it is.
     pub(crate) fn entry(&self, kind: &str, fingerprint: &str) -> PathBuf {
-        self.root.join("cache-v1").join(kind).join(fingerprint)
+        let own = self.place(kind, fingerprint);
+        if self.root == self.writes || own.exists() { own } else { self.cache().join(kind).join(fingerprint) }
+    }
+
+    /// Where an entry is put.
+    pub(crate) fn place(&self, kind: &str, fingerprint: &str) -> PathBuf {
+        self.writes.join("cache-v1").join(kind).join(fingerprint)
     }
 
     pub(crate) fn resume(&self, kind: &str, fingerprint: &str) -> PathBuf {
-        self.root.join("resume").join(kind).join(fingerprint)
+        self.writes.join("resume").join(kind).join(fingerprint)
     }
 
     pub(crate) fn tmp(&self) -> PathBuf {
-        self.root.join("tmp")
+        self.writes.join("tmp")
     }
 
     pub(crate) fn locks(&self) -> PathBuf {
-        self.root.join("locks")
+        self.writes.join("locks")
     }
 
     pub(crate) fn runs(&self) -> PathBuf {
-        self.root.join("runs")
+        self.writes.join("runs")
+    }
+
+    pub(crate) fn use_lock(&self) -> PathBuf {
+        self.writes.join("use.lock")
     }
 
     /// Makes the folders, and a `.gitignore` so that nobody commits them.
     pub(crate) fn make(&self) -> Result<(), CacheError> {
-        for dir in [self.cache(), self.tmp(), self.locks(), self.runs()] {
+        for dir in [self.writes.join("cache-v1"), self.tmp(), self.locks(), self.runs()] {
             std::fs::create_dir_all(&dir).map_err(CacheError::io("making", &dir))?;
         }
-        let ignore = self.root.join(".gitignore");
+        let ignore = self.writes.join(".gitignore");
         if !ignore.exists() {
             std::fs::write(&ignore, "# Made by peregrine.\n*\n")
                 .map_err(CacheError::io("writing", &ignore))?;
@@ -105,8 +120,10 @@ pub(crate) struct Cache {
 }
 
 impl Cache {
-    pub(crate) fn new(root: &Path) -> Self {
-        Self { home: Home { root: root.to_owned() }, stat: StatCache::open(root.join("stat-v1")) }
+    /// The cache in `root`, which is written in `writes`.
+    pub(crate) fn new(root: &Path, writes: &Path) -> Self {
+        let stat = StatCache::open(root.join("stat-v1"), writes.join("stat-v1"));
+        Self { home: Home { root: root.to_owned(), writes: writes.to_owned() }, stat }
     }
 
     /// The entry, if it is there and whole. A damaged one is warned of.

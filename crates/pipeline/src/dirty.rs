@@ -268,7 +268,7 @@ fn compare_values(path: &str, old: Option<&Value>, new: Option<&Value>, reasons:
             }
         }
         (old, new) => {
-            reasons.push(DirtyReason::Param { path: path.to_owned(), old: old.cloned(), new: new.cloned() })
+            reasons.push(DirtyReason::Param { path: path.to_owned(), old: old.cloned(), new: new.cloned() });
         }
     }
 }
@@ -343,8 +343,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn said(old: Value, new: Value) -> Vec<String> {
-        compare_params(&old, &new).iter().map(ToString::to_string).collect()
+    fn said(old: &Value, new: &Value) -> Vec<String> {
+        compare_params(old, new).iter().map(ToString::to_string).collect()
     }
 
     #[test]
@@ -352,7 +352,7 @@ mod tests {
         let old = json!({"optimizer": {"name": "sgd", "lr": 0.1}, "epochs": 8, "widths": [1, 2], "x": null});
         let new = json!({"optimizer": {"name": "sgd", "lr": 0.05}, "widths": [1, 3], "y": "a", "x": null});
         assert_eq!(
-            said(old, new),
+            said(&old, &new),
             [
                 "param `optimizer.lr` 0.1 → 0.05",
                 "param `widths[1]` 2 → 3",

@@ -24,6 +24,8 @@ use crate::stage::StageKind;
 pub struct Engine {
     cache: Arc<Cache>,
     ledger: Ledger,
+    /// Where things are written when the home can't be; goes with the engine.
+    _scratch: Option<tempfile::TempDir>,
 }
 
 /// What of a pipeline is meant, and how it is to be run.
@@ -158,9 +160,33 @@ impl Engine {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 return Err(CacheError::io("opening", home)(error));
             }
+            Ok(_) if rustix::fs::access(home, rustix::fs::Access::WRITE_OK).is_err() => {
+                tracing::warn!(
+                    home = %home.display(),
+                    "the cache can't be written: what it holds is used, and nothing is saved"
+                );
+                return Self::read_only(home);
+            }
             Ok(_) | Err(_) => {}
         }
-        Ok(Self { cache: Arc::new(Cache::new(home)), ledger: Ledger::new(home) })
+        Ok(Self::with(home, home, None))
+    }
+
+    /// Opens the engine on a `home` that is only read. What runs make goes into a folder that
+    /// lives as long as the engine.
+    ///
+    /// # Errors
+    /// When there is no place for that folder.
+    pub fn read_only(home: &Path) -> Result<Self, CacheError> {
+        let above = std::env::temp_dir();
+        let scratch = tempfile::tempdir_in(&above).map_err(CacheError::io("making a folder in", &above))?;
+        let writes = scratch.path().to_owned();
+        Ok(Self::with(home, &writes, Some(scratch)))
+    }
+
+    fn with(home: &Path, writes: &Path, scratch: Option<tempfile::TempDir>) -> Self {
+        let cache = Arc::new(Cache::new(home, writes));
+        Self { cache, ledger: Ledger::new(home, writes), _scratch: scratch }
     }
 
     /// Runs what is selected and dirty; blocks until it is done. Stages that fail are in the
@@ -168,6 +194,7 @@ impl Engine {
     ///
     /// # Errors
     /// When the selection makes no sense or the cache can't be used.
+    #[expect(clippy::needless_pass_by_value, reason = "callers make a sink for a run")]
     pub fn run(&self, p: &Pipeline, o: &RunOptions, sink: EventSink) -> Result<RunSummary, RunError> {
         let started = Instant::now();
         let chosen = choose(p, o)?;
@@ -207,7 +234,8 @@ impl Engine {
     /// When the selection makes no sense or the cache can't be used.
     pub fn status(&self, p: &Pipeline, o: &RunOptions) -> Result<Vec<StageState>, RunError> {
         let chosen = choose(p, o)?;
-        let (planner, plan, _in_use) = self.plan(p, o, &chosen)?;
+        let planned = self.plan(p, o, &chosen)?;
+        let (planner, plan) = (&planned.planner, &planned.plan);
         refuse_gaps(&planner, &chosen, &plan)?;
         let selected = plan.iter().enumerate().filter(|(stage, _)| chosen.selected[*stage]);
         Ok(selected
@@ -221,7 +249,8 @@ impl Engine {
     /// When there is no such stage or the cache can't be used.
     pub fn why(&self, p: &Pipeline, o: &RunOptions, stage: &str) -> Result<Why, RunError> {
         let (stage, chosen) = one_stage(p, stage)?;
-        let (planner, plan, _in_use) = self.plan(p, o, &chosen)?;
+        let planned = self.plan(p, o, &chosen)?;
+        let (planner, plan) = (&planned.planner, &planned.plan);
         let Some(standing) = &plan[stage] else {
             return Err(RunError::Executor("the stage was not looked at".to_owned()));
         };
@@ -232,7 +261,7 @@ impl Engine {
                 Vec::new()
             }
         };
-        let compared_with = planner.previous(stage).map(|(run, _, _)| run);
+        let compared_with = planner.previous(stage).map(|previous| previous.run);
         Ok(Why { state: state(&planner, stage, standing), reasons, compared_with })
     }
 
@@ -253,7 +282,8 @@ impl Engine {
             let ports = node.kind.outputs.iter().map(|port| port.name.to_owned()).collect();
             return Err(RunError::NoSuchPort { stage: stage.to_owned(), port: port.to_owned(), ports });
         }
-        let (planner, plan, _in_use) = self.plan(p, o, &chosen)?;
+        let planned = self.plan(p, o, &chosen)?;
+        let (planner, plan) = (&planned.planner, &planned.plan);
         let not_made = |why| RunError::NotMade { stage: stage.to_owned(), port: port.to_owned(), why };
         let standing = plan[position].as_ref();
         let Some(entry) = standing.and_then(Standing::entry) else {
@@ -276,8 +306,8 @@ impl Engine {
     /// When there is no such stage or the cache can't be used.
     pub fn entry(&self, p: &Pipeline, o: &RunOptions, stage: &str) -> Result<Option<Arc<Entry>>, RunError> {
         let (stage, chosen) = one_stage(p, stage)?;
-        let (_, plan, _in_use) = self.plan(p, o, &chosen)?;
-        Ok(plan[stage].as_ref().and_then(Standing::entry).cloned())
+        let planned = self.plan(p, o, &chosen)?;
+        Ok(planned.plan[stage].as_ref().and_then(Standing::entry).cloned())
     }
 
     /// All recorded runs, oldest first.
@@ -323,13 +353,8 @@ impl Engine {
         Planner::new(p, Arc::clone(&self.cache), self.ledger.clone(), &o.device)
     }
 
-    /// Plans without running; the cache stays in use as long as the lock lives.
-    fn plan(
-        &self,
-        p: &Pipeline,
-        o: &RunOptions,
-        chosen: &Chosen,
-    ) -> Result<(Planner, Vec<Option<Standing>>, Option<UseLock>), CacheError> {
+    /// Plans without running.
+    fn plan(&self, p: &Pipeline, o: &RunOptions, chosen: &Chosen) -> Result<Planned, CacheError> {
         let exists = self.cache.home.root.exists();
         let in_use = exists.then(|| UseLock::shared(&self.cache.home)).transpose()?;
         let planner = self.planner(p, o);
@@ -337,8 +362,15 @@ impl Engine {
         if exists {
             self.cache.stat.save();
         }
-        Ok((planner, plan, in_use))
+        Ok(Planned { planner, plan, _in_use: in_use })
     }
+}
+
+/// A plan; the cache stays in use as long as it lives.
+struct Planned {
+    planner: Planner,
+    plan: Vec<Option<Standing>>,
+    _in_use: Option<UseLock>,
 }
 
 /// Reports the selected stages that need no running.
@@ -393,7 +425,7 @@ fn one_stage(p: &Pipeline, name: &str) -> Result<(usize, Chosen), RunError> {
 fn state(planner: &Planner, stage: usize, standing: &Standing) -> StageState {
     let node = planner.node(stage);
     let newest_seconds = || {
-        let (_, record, _) = planner.previous(stage)?;
+        let record = planner.previous(stage)?.record;
         let dir = planner.cache.home.entry(&record.kind, record.fingerprint.as_deref()?);
         Some(Entry::read(&dir).ok()??.seconds)
     };

@@ -283,7 +283,7 @@ impl<W: Work> Shared<W> {
                 Some(End::UpstreamFailed(first)) => return Some(End::UpstreamFailed(*first)),
                 Some(end) if end.status() == StageStatus::Failed => return Some(End::UpstreamFailed(*above)),
                 Some(end) if end.status() == StageStatus::Skipped => {
-                    skipped = skipped.or(Some((*above, end)))
+                    skipped = skipped.or(Some((*above, end)));
                 }
                 Some(_) => {}
                 None => return Some(End::Failed(fault("a stage above was never settled"))),
@@ -436,7 +436,7 @@ impl<W: Work> Shared<W> {
     }
 
     fn was_cancelled(&self, error: &anyhow::Error) -> bool {
-        self.rules.cancel.is_cancelled() && error.chain().any(|cause| cause.is::<Cancelled>())
+        self.rules.cancel.is_cancelled() && error.chain().any(<dyn std::error::Error>::is::<Cancelled>)
     }
 }
 
@@ -465,7 +465,7 @@ fn fault(message: &str) -> Fault {
 }
 
 fn fault_of(error: &anyhow::Error) -> Fault {
-    let gate = error.chain().any(|cause| cause.is::<crate::GateFailed>());
+    let gate = error.chain().any(<dyn std::error::Error>::is::<crate::GateFailed>);
     Fault { message: message_of(error), how: if gate { Failure::Gate } else { Failure::Error } }
 }
 

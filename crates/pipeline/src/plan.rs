@@ -37,6 +37,15 @@ pub(crate) struct Made {
     pub lineage: Arc<Lineage>,
 }
 
+/// The newest use of a stage's outputs.
+pub(crate) struct Previous {
+    /// The run that made or served them.
+    pub run: String,
+    pub record: StageRecord,
+    /// What they were made of, where that is still known.
+    pub recipe: Option<(Recipe, Vec<KeptSource>)>,
+}
+
 /// Where a stage stands.
 #[derive(Debug, Clone)]
 pub(crate) enum Standing {
@@ -343,13 +352,10 @@ impl Planner {
     }
 
     /// What the stage's newest outputs were made of, and the run that made or served them.
-    pub(crate) fn previous(
-        &self,
-        stage: usize,
-    ) -> Option<(String, StageRecord, Option<(Recipe, Vec<KeptSource>)>)> {
+    pub(crate) fn previous(&self, stage: usize) -> Option<Previous> {
         let (run, record) = self.newest(stage)?.clone();
         let recipe = record.fingerprint.as_deref().and_then(|fingerprint| self.ledger.recipe(fingerprint));
-        Some((run, record, recipe))
+        Some(Previous { run, record, recipe })
     }
 
     /// Why a dirty stage has to run. There is always a reason.
@@ -363,18 +369,18 @@ impl Planner {
         }
         match self.previous(stage) {
             None if reasons.is_empty() => reasons.push(DirtyReason::NeverRun),
-            Some((_, record, _)) if record.fingerprint.as_ref() == Some(&made.fingerprint) => {
+            Some(Previous { record, .. }) if record.fingerprint.as_ref() == Some(&made.fingerprint) => {
                 if reasons.is_empty() {
                     reasons.push(DirtyReason::EntryMissing);
                 }
             }
-            Some((_, record, None)) if record.kind != made.recipe.kind => {
+            Some(Previous { record, recipe: None, .. }) if record.kind != made.recipe.kind => {
                 reasons.push(DirtyReason::Kind { old: record.kind, new: made.recipe.kind.clone() });
             }
-            Some((_, _, Some((recipe, sources)))) => {
+            Some(Previous { recipe: Some((recipe, sources)), .. }) => {
                 reasons.extend(compare(&recipe, &sources, &made.recipe, &made.sources.kept()));
             }
-            None | Some((_, _, None)) => {}
+            None | Some(Previous { recipe: None, .. }) => {}
         }
         if reasons.is_empty() {
             reasons.push(DirtyReason::EntryMissing);
@@ -387,12 +393,12 @@ impl Planner {
         let mut reasons = Vec::new();
         match self.previous(stage) {
             None => reasons.push(DirtyReason::NeverRun),
-            Some((_, _, Some((recipe, sources)))) => {
+            Some(Previous { recipe: Some((recipe, sources)), .. }) => {
                 if let Ok((own, now)) = self.own(stage) {
                     reasons.extend(compare_own(&recipe, &sources, &own, &now.kept()));
                 }
             }
-            Some((_, _, None)) => {}
+            Some(Previous { recipe: None, .. }) => {}
         }
         let stages = waits.iter().map(|above| self.node(*above).name.clone()).collect();
         reasons.push(DirtyReason::Upstream { stages });

@@ -122,6 +122,7 @@ struct Head {
 pub(crate) struct Ledger {
     runs: PathBuf,
     recipes: PathBuf,
+    writes: PathBuf,
 }
 
 /// The record of the run that goes on.
@@ -132,8 +133,9 @@ pub(crate) struct Recorder {
 }
 
 impl Ledger {
-    pub(crate) fn new(root: &Path) -> Self {
-        Self { runs: root.join("runs"), recipes: root.join("recipes") }
+    /// The record in the home `root`, which is written in `writes`.
+    pub(crate) fn new(root: &Path, writes: &Path) -> Self {
+        Self { runs: root.join("runs"), recipes: root.join("recipes"), writes: writes.to_owned() }
     }
 
     /// The ids of all runs, oldest first.
@@ -215,13 +217,14 @@ impl Ledger {
     /// Keeps a recipe beyond its outputs, so that `why` and `diff` can speak of entries that are
     /// gone. No error matters.
     pub(crate) fn keep_recipe(&self, fingerprint: &str, recipe: &Recipe, sources: &[KeptSource]) {
-        let path = self.recipes.join(format!("{fingerprint}.json"));
+        let recipes = self.writes.join("recipes");
+        let path = recipes.join(format!("{fingerprint}.json"));
         if path.exists() {
             return;
         }
         let write = || -> std::io::Result<()> {
-            std::fs::create_dir_all(&self.recipes)?;
-            let fresh = self.recipes.join(format!("{fingerprint}.new-{}", std::process::id()));
+            std::fs::create_dir_all(&recipes)?;
+            let fresh = recipes.join(format!("{fingerprint}.new-{}", std::process::id()));
             std::fs::write(&fresh, serde_json::to_vec(&(recipe, sources))?)?;
             std::fs::rename(fresh, &path)
         };
@@ -237,7 +240,8 @@ impl Ledger {
 
     /// Begins the record of a run.
     pub(crate) fn begin(&self, id: &str, pipeline: &str, file: &Path, asked: Asked) -> Recorder {
-        let recorder = Recorder { path: self.runs.join(format!("{id}.jsonl")), file: Mutex::default() };
+        let recorder =
+            Recorder { path: self.writes.join("runs").join(format!("{id}.jsonl")), file: Mutex::default() };
         recorder.line(&Line::Run(Head {
             id: id.to_owned(),
             pipeline: pipeline.to_owned(),
@@ -388,7 +392,7 @@ mod tests {
     fn a_record_cut_anywhere_or_with_bits_flipped_is_read_as_far_as_it_goes() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir(dir.path().join("runs")).unwrap();
-        let ledger = Ledger::new(dir.path());
+        let ledger = Ledger::new(dir.path(), dir.path());
         let recorder = ledger.begin("r1", "sample", Path::new("sample.yaml"), Asked::default());
         for stage in ["a", "b"] {
             recorder.stage(&StageOutcome {

@@ -15,7 +15,7 @@ use crate::dirty::DirtyReason;
 use crate::error::{Failure, StageError, bytes};
 use crate::event::{Event, EventSink, Reason, RunSummary, StageOutcome, StageStatus};
 use crate::executor::{Claim, End, Fault, Next, Task, Work};
-use crate::plan::{Chosen, Made, Planner, Standing};
+use crate::plan::{Chosen, Made, Planner, Previous, Standing};
 use crate::record::{Recorder, utc_now};
 use crate::seed::Seed;
 
@@ -278,12 +278,12 @@ impl Run {
     fn check_room(&self, task: usize) {
         let stage = self.stages[task];
         let node = self.planner.node(stage);
-        let Some((_, record, _)) = self.planner.previous(stage) else { return };
+        let Some(Previous { record, .. }) = self.planner.previous(stage) else { return };
         let dir =
             self.planner.cache.home.entry(&record.kind, record.fingerprint.as_deref().unwrap_or_default());
         let Ok(Some(entry)) = Entry::read(&dir) else { return };
         let needed = entry.bytes() + entry.bytes() / 5;
-        if let Some(free) = free_bytes(&self.planner.cache.home.root).filter(|free| *free < needed) {
+        if let Some(free) = free_bytes(&self.planner.cache.home.writes).filter(|free| *free < needed) {
             tracing::warn!(stage = %node.name, needed = %bytes(needed), free = %bytes(free), "the disk may be too full for the stage's outputs");
         }
     }

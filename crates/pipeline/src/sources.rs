@@ -159,7 +159,7 @@ mod tests {
     use super::*;
 
     fn stat(home: &Path) -> StatCache {
-        StatCache::open(home.join("stat"))
+        StatCache::open(home.join("stat"), home.join("stat"))
     }
 
     #[test]

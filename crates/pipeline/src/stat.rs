@@ -55,7 +55,8 @@ struct Known {
 /// The digests of files that were read before.
 #[derive(Debug)]
 pub(crate) struct StatCache {
-    path: PathBuf,
+    reads: PathBuf,
+    writes: PathBuf,
     working_directory: PathBuf,
     known: Mutex<Option<HashMap<PathBuf, Known>>>,
     changed: AtomicBool,
@@ -80,10 +81,11 @@ impl Stamp {
 }
 
 impl StatCache {
-    /// The stat cache in the file `path`, which is read when it is first needed.
-    pub(crate) fn open(path: PathBuf) -> Self {
+    /// The stat cache in the file `reads`, which is read when it is first needed, and is saved as
+    /// the file `writes`.
+    pub(crate) fn open(reads: PathBuf, writes: PathBuf) -> Self {
         let working_directory = std::env::current_dir().unwrap_or_default();
-        Self { path, working_directory, known: Mutex::default(), changed: AtomicBool::new(false) }
+        Self { reads, writes, working_directory, known: Mutex::default(), changed: AtomicBool::new(false) }
     }
 
     /// The digest of the file at `path`, read only if it may have been written since it was last
@@ -115,7 +117,7 @@ impl StatCache {
     fn with<T>(&self, act: impl FnOnce(&mut HashMap<PathBuf, Known>) -> T) -> T {
         let mut guard = self.known.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         act(guard.get_or_insert_with(|| {
-            std::fs::read(&self.path).ok().and_then(|file| parse(&file)).unwrap_or_default()
+            std::fs::read(&self.reads).ok().and_then(|file| parse(&file)).unwrap_or_default()
         }))
     }
 
@@ -132,11 +134,11 @@ impl StatCache {
         let seal = blake3::hash(&body).to_hex();
         let mut file = format!("{HEADER}{seal}\n").into_bytes();
         file.extend_from_slice(&body);
-        let fresh = self.path.with_extension(format!("new-{}", std::process::id()));
-        let written = std::fs::write(&fresh, file).and_then(|()| std::fs::rename(&fresh, &self.path));
+        let fresh = self.writes.with_extension(format!("new-{}", std::process::id()));
+        let written = std::fs::write(&fresh, file).and_then(|()| std::fs::rename(&fresh, &self.writes));
         if let Err(error) = written {
             let _ = std::fs::remove_file(&fresh);
-            tracing::debug!(path = %self.path.display(), %error, "the stat cache was not saved");
+            tracing::debug!(path = %self.writes.display(), %error, "the stat cache was not saved");
         }
     }
 }
@@ -235,7 +237,7 @@ fn read_full(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
 /// Writes a stat cache that believes that `path`, as it is, has this digest.
 #[cfg(test)]
 pub(crate) fn forge(stat: &Path, path: &Path, digest: &str) {
-    let cache = StatCache::open(stat.to_owned());
+    let cache = StatCache::open(stat.to_owned(), stat.to_owned());
     let known = Known { stamp: Stamp::of(path).unwrap(), digest: digest.to_owned(), hashed: now() };
     cache.with(|all| all.insert(cache.working_directory.join(path), known));
     cache.changed.store(true, Ordering::Relaxed);
@@ -264,7 +266,7 @@ mod tests {
     fn an_edit_within_the_same_tick_and_of_the_same_length_is_seen() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
-        let cache = StatCache::open(dir.path().join("stat"));
+        let cache = StatCache::open(dir.path().join("stat"), dir.path().join("stat"));
         for i in 0..100_u32 {
             std::fs::write(&path, i.to_le_bytes()).unwrap();
             assert_eq!(cache.digest(&path).unwrap().digest, blake3::hash(&i.to_le_bytes()).to_hex().as_str());
@@ -278,10 +280,10 @@ mod tests {
         std::fs::write(&path, "one").unwrap();
         std::thread::sleep(Duration::from_millis(2100));
         let stat = dir.path().join("stat");
-        let first = StatCache::open(stat.clone());
+        let first = StatCache::open(stat.clone(), stat.clone());
         let digest = first.digest(&path).unwrap().digest;
         first.save();
-        let second = StatCache::open(stat);
+        let second = StatCache::open(stat.clone(), stat);
         assert_eq!(second.believed(&path, &Stamp::of(&path).unwrap()), Some(digest.clone()));
         let mtime = std::fs::metadata(&path).unwrap().modified().unwrap();
         std::fs::write(&path, "two").unwrap();
@@ -295,7 +297,7 @@ mod tests {
         let path = dir.path().join("file");
         std::fs::write(&path, "one").unwrap();
         let stat = dir.path().join("stat");
-        let cache = StatCache::open(stat.clone());
+        let cache = StatCache::open(stat.clone(), stat.clone());
         cache.digest(&path).unwrap();
         cache.save();
         let whole = std::fs::read(&stat).unwrap();

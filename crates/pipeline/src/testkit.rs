@@ -177,16 +177,21 @@ pub(crate) const KINDS: &[StageKind] = &[
     StageKind::of::<Reporting>(),
 ];
 
+/// A folder in memory where there is one: the tests sync a lot.
+pub(crate) fn folder() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
 /// A folder with a home, a log and a pipeline that grows stage by stage.
 pub(crate) struct Bench {
     pub dir: PathBuf,
-    _keep: Option<tempfile::TempDir>,
+    pub _keep: Option<tempfile::TempDir>,
     pub pipeline: Pipeline,
 }
 
 impl Bench {
     pub fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = folder();
         Self { _keep: Some(dir), ..Self::in_dir(Path::new("")) }.rooted()
     }
 

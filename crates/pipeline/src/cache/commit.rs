@@ -99,7 +99,7 @@ impl Staged {
     /// Renames this folder to its place. What is there already is kept if it is the same and
     /// whole, because another run may be reading it; else it is moved away.
     fn publish(self, cache: &Cache, entry: &Entry) -> anyhow::Result<()> {
-        let place = cache.home.entry(&entry.kind, &entry.fingerprint);
+        let place = cache.home.place(&entry.kind, &entry.fingerprint);
         let parent = place.parent().unwrap_or(&place).to_owned();
         std::fs::create_dir_all(&parent).map_err(CacheError::io("making", &parent))?;
         if place.exists() {

@@ -91,7 +91,7 @@ fn expected() -> Vec<i64> {
 fn a_kill_at_every_named_point_is_recovered_from() {
     for point in POINTS {
         for pass in [1, 2, 4] {
-            let dir = tempfile::tempdir().unwrap();
+            let dir = folder();
             let fail = format!("{point}:{pass}:kill");
             let status = start(dir.path(), "slow", Some(&fail)).wait().unwrap();
             assert_eq!(status.signal(), Some(9), "{fail}");
@@ -104,7 +104,7 @@ fn a_kill_at_every_named_point_is_recovered_from() {
 fn a_kill_at_any_time_is_recovered_from() {
     let mut draws = Seed(3).draws();
     for round in 0..25 {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = folder();
         let mut child = start(dir.path(), "slow", None);
         let pause = draws.below(160) as u64;
         std::thread::sleep(Duration::from_millis(pause));
@@ -119,7 +119,7 @@ fn a_disk_that_is_full_at_any_point_leaves_no_partial_entry() {
     for point in
         ["before_tmp", "mid_write", "before_manifest", "before_sync", "before_rename", "after_rename"]
     {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = folder();
         let mut child = start(dir.path(), "", Some(&format!("{point}:2:full")));
         assert!(child.wait().unwrap().success());
         let said = said(dir.path(), &child);
@@ -140,7 +140,7 @@ fn a_disk_that_is_full_at_any_point_leaves_no_partial_entry() {
 #[test]
 fn eight_processes_run_each_stage_once() {
     for _ in 0..3 {
-        let dir = tempfile::tempdir().unwrap();
+        let dir = folder();
         let mut children: Vec<Child> = (0..8).map(|_| start(dir.path(), "slow", None)).collect();
         for child in &mut children {
             assert!(child.wait().unwrap().success());
@@ -155,7 +155,7 @@ fn eight_processes_run_each_stage_once() {
 
 #[test]
 fn the_kill_of_a_lock_holder_frees_those_who_wait() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = folder();
     let mut holder = start(dir.path(), "stuck", None);
     let until = Instant::now() + Duration::from_secs(10);
     let log = || std::fs::read_to_string(dir.path().join("log")).unwrap_or_default();

@@ -141,7 +141,7 @@ impl Cache {
     /// older than the rule for entries.
     fn sweep_resume(&self, options: &GcOptions) -> usize {
         let mut removed = 0;
-        let kinds = std::fs::read_dir(self.home.root.join("resume")).into_iter().flatten().flatten();
+        let kinds = std::fs::read_dir(self.home.writes.join("resume")).into_iter().flatten().flatten();
         for kind in kinds {
             for place in std::fs::read_dir(kind.path()).into_iter().flatten().flatten() {
                 let (kind, name) = (kind.file_name(), place.file_name());

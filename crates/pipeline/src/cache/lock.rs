@@ -54,7 +54,7 @@ pub(crate) struct UseLock {
 impl UseLock {
     /// For a run: waits while `gc` removes.
     pub(crate) fn shared(home: &Home) -> Result<Self, CacheError> {
-        let path = home.root.join("use.lock");
+        let path = home.use_lock();
         let file = open(&path)?;
         file.lock_shared().map_err(CacheError::io("locking", &path))?;
         Ok(Self { _file: file })
@@ -63,7 +63,7 @@ impl UseLock {
     /// For `gc`: fails while a run uses the cache. Waits a moment first: a process that is being
     /// started holds copies of its parent's locks until its program begins.
     pub(crate) fn alone(home: &Home) -> Result<Self, CacheError> {
-        let path = home.root.join("use.lock");
+        let path = home.use_lock();
         let file = open(&path)?;
         for _ in 0..20 {
             match file.try_lock() {

@@ -438,3 +438,45 @@ fn asking_for_what_is_not_there_says_why() {
     assert_eq!(ask("b", "x"), "stage `b` has no output `x` (it has `numbers` and `extra`)");
     assert!(!bench.path("home").exists(), "asking makes no home");
 }
+
+#[test]
+fn a_condition_gates_its_stage_and_what_is_below() {
+    let bench = Bench::new();
+    let log = bench.path("log").display().to_string();
+    let text = |values: &str| {
+        format!(
+            "name: gated\nstages:\n  a: {{ kind: plain, params: {{ log: {log}, label: a, values: {values} }} }}\n  \
+             b: {{ kind: plain, inputs: {{ single: a.numbers }}, when: a.numbers.sum > 10, params: {{ log: {log}, label: b }} }}\n  \
+             c: {{ kind: plain, inputs: {{ single: b.numbers }}, params: {{ log: {log}, label: c }} }}\n"
+        )
+    };
+    let run = |values: &str| {
+        let pipeline = crate::file::parse(&text(values), Path::new("gated.yaml"), KINDS, &[]);
+        let pipeline = pipeline.unwrap_or_else(|errors| panic!("{errors:?}"));
+        let bench = Bench { pipeline, ..Bench::in_dir(&bench.dir) };
+        bench.run()
+    };
+    let summary = run("[1, 2]");
+    assert_eq!(words(&summary), "a:ran b:skipped c:skipped");
+    assert_eq!(summary.stages[1].reason.to_string(), "`when: a.numbers.sum > 10` does not hold");
+    assert_eq!(summary.stages[2].reason.to_string(), "`b` was skipped");
+    assert_eq!(words(&run("[1, 2]")), "a:cached b:skipped c:skipped");
+    assert_eq!(words(&run("[1, 20]")), "a:ran b:ran c:ran");
+    assert_eq!(words(&run("[1, 20]")), "a:cached b:cached c:cached");
+}
+
+#[test]
+fn a_cache_that_can_not_be_written_serves_and_says_what_it_can_not_do() {
+    let mut bench = Bench::diamond();
+    bench.run();
+    let engine = Engine::read_only(&bench.path("home")).unwrap();
+    let run = |bench: &Bench| engine.run(&bench.pipeline, &RunOptions::default(), Arc::new(|_| {})).unwrap();
+    let before = crate::sources::list(&[bench.path("home")]).unwrap();
+    assert_eq!(run(&bench).cached, 5);
+    bench.change("d", |toy| toy.add = 7);
+    bench.began();
+    let summary = run(&bench);
+    assert_eq!(words(&summary), "a:cached b:cached c:cached d:ran e:ran");
+    assert_eq!(bench.began(), ["d", "e"]);
+    assert_eq!(crate::sources::list(&[bench.path("home")]).unwrap(), before, "nothing was written");
+}

@@ -194,18 +194,18 @@ fn check(seed: u64, script: &Script, ends: &[End<()>]) {
     assert_eq!(*script.wrong.lock().unwrap(), Vec::<String>::new(), "seed {seed}");
     assert!(script.most.load(Ordering::SeqCst) <= script.jobs, "seed {seed}: above the job limit");
     let log = script.log.lock().unwrap();
-    for task in 0..script.tasks.len() {
+    for (task, end) in ends.iter().enumerate() {
         let finished = log.iter().filter(|entry| **entry == (task, "finish")).count();
         assert_eq!(finished, 1, "seed {seed}: task {task}");
         let attempts = log.iter().filter(|entry| **entry == (task, "attempt")).count() as u32;
-        let most = match (&ends[task], script.acts[task]) {
+        let most = match (end, script.acts[task]) {
             (End::Ran, Act::Flaky(at)) => at,
             (End::Ran, _) => 1,
             (End::Failed(_), Act::PanicEarly) => 0,
             (End::Failed(_), _) => script.tasks[task].retries + 1,
             _ => 0,
         };
-        assert_eq!(attempts, most, "seed {seed}: task {task} {:?}", ends[task]);
+        assert_eq!(attempts, most, "seed {seed}: task {task} {end:?}");
     }
 }
 
