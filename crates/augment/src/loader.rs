@@ -78,9 +78,9 @@ impl Loader {
             return Err(LoaderError::Normalization(problem));
         }
         // (x − mean) / std as x · scale + shift.
-        let scale = normalization.std.iter().map(|std| (1.0 / std) as f32).collect();
-        let both = normalization.mean.iter().zip(&normalization.std);
-        let shift = both.map(|(mean, std)| (-mean / std) as f32).collect();
+        let Normalization { mean, std } = normalization;
+        let scale = std.iter().map(|std| (1.0 / std) as f32).collect();
+        let shift = mean.iter().zip(&std).map(|(mean, std)| (-mean / std) as f32).collect();
         Ok(Self { shared: Arc::new(Shared { images, policy, scale, shift, options }) })
     }
 

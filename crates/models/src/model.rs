@@ -109,6 +109,7 @@ macro_rules! models {
 
         /// A network.
         #[derive(Module, Debug)]
+        #[allow(clippy::large_enum_variant)] // A program holds one or two.
         pub enum Model {
             $($(#[$doc])* $name($name),)*
         }

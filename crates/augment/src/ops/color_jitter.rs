@@ -29,6 +29,9 @@ impl Default for ColorJitter {
     }
 }
 
+/// A change by a factor.
+type Adjust = fn(&mut Image, f32);
+
 impl Op for ColorJitter {
     fn problems(&self) -> Vec<OpProblem> {
         let params =
@@ -37,7 +40,7 @@ impl Op for ColorJitter {
     }
 
     fn apply(&self, image: &mut Image, draws: &mut Draws) {
-        let mut steps: [(f64, fn(&mut Image, f32)); 3] = [
+        let mut steps: [(f64, Adjust); 3] = [
             (self.brightness, adjust_brightness),
             (self.contrast, adjust_contrast),
             (self.saturation, adjust_saturation),

@@ -40,7 +40,8 @@ impl Op for RandomRotation {
 }
 
 /// Turns the image counter-clockwise by `degrees`, as torchvision's `rotate` with bilinear
-/// interpolation and without `expand`; what comes from outside counts as `fill`.
+/// interpolation and without `expand`. Like there, a pixel at the edge is weighted twice with the
+/// share of it that comes from inside, so edges lean towards `fill`.
 pub fn rotate(image: &mut Image, degrees: f64, fill: f32) {
     let (sin, cos) = degrees.to_radians().sin_cos();
     let (height, width, channels) = (image.height, image.width, image.channels);
@@ -56,9 +57,11 @@ pub fn rotate(image: &mut Image, degrees: f64, fill: f32) {
             let inside = x >= 0 && y >= 0 && (x as usize) < width && (y as usize) < height;
             inside.then(|| (y as usize * width + x as usize) * channels)
         });
+        let inside: f32 = corners.iter().zip(weights).filter_map(|(corner, w)| corner.map(|_| w)).sum();
         for (channel, value) in out.iter_mut().enumerate() {
-            let at = |corner: Option<usize>| corner.map_or(fill, |start| old[start + channel]);
-            *value = corners.iter().zip(weights).map(|(corner, weight)| at(*corner) * weight).sum();
+            let at = |corner: Option<usize>| corner.map_or(0.0, |start| old[start + channel]);
+            let seen: f32 = corners.iter().zip(weights).map(|(corner, weight)| at(*corner) * weight).sum();
+            *value = (seen - fill) * inside + fill;
         }
     });
 }
