@@ -150,7 +150,9 @@ impl FileErrors {
         let (shown, before, marked) = window(line, place);
         let number = if place.source == 0 { place.line.to_string() } else { String::new() };
         let gutter = " ".repeat(number.len());
-        let marks = mark.to_string().repeat(marked.max(1));
+        let wide: usize = shown.chars().skip(before).take(marked).map(columns).sum();
+        let before: usize = shown.chars().take(before).map(columns).sum();
+        let marks = mark.to_string().repeat(wide.max(1));
         let space = if label.is_empty() { "" } else { " " };
         writeln!(f, " {gutter} |")?;
         writeln!(f, " {number} | {shown}")?;
@@ -178,6 +180,14 @@ fn window(line: &str, place: &Place) -> (String, usize, usize) {
         shown.push('…');
     }
     (shown, before, marked.min(last.saturating_sub(begin)).max(1))
+}
+
+/// How many columns of a terminal a character takes: two for those of East Asia and for pictures.
+fn columns(c: char) -> usize {
+    let wide = matches!(u32::from(c),
+        0x1100..=0x115f | 0x2e80..=0xa4cf | 0xac00..=0xd7a3 | 0xf900..=0xfaff | 0xfe30..=0xfe6f
+        | 0xff00..=0xff60 | 0xffe0..=0xffe6 | 0x1f300..=0x1faff | 0x20000..=0x3fffd);
+    if wide { 2 } else { 1 }
 }
 
 /// Collects problems while a file is read and checked.
@@ -268,9 +278,20 @@ impl Reporter {
         });
     }
 
+    /// Whether this was reported already: the instances of a matrix stage say the same.
+    pub fn knows(&self, span: Span, message: &str) -> bool {
+        let place = self.place(span);
+        self.is_full() || self.seen.contains(&(place.source, place.offset, message.to_owned()))
+    }
+
     /// How many problems there are so far.
     pub fn count(&self) -> usize {
         self.problems.len() + self.more
+    }
+
+    /// Whether further problems are only counted.
+    pub fn is_full(&self) -> bool {
+        self.problems.len() >= KEPT
     }
 
     /// `value` if there was no problem, else the problems.

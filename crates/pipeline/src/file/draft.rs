@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::diagnostics::{Draft as Report, Reporter};
 use super::fields;
-use super::interpolate::{Axes, Vars};
+use super::interpolate::{Axes, Vars, size};
 use super::kinds::Kinds;
 use super::matrix::{self, Instance};
 use super::suggest;
@@ -173,7 +173,8 @@ fn stage(
         }
         return names.add_broken(&entry.key);
     }
-    let cost = super::interpolate::size(&entry.node);
+    // What each instance copies: everything but the matrix.
+    let cost = size(&entry.node).saturating_sub(size(&matrix.node));
     for Instance { name, axes } in instances {
         if !vars.spend(cost, entry.key_span, reporter) {
             return names.add_broken(&entry.key);

@@ -246,7 +246,13 @@ impl Range {
 
     /// The bounds in words: `from 0 to 1`; none when there are none.
     pub fn words(&self) -> Option<String> {
-        Some(match (self.min, self.max, self.above, self.below) {
+        let number = |value: f64| {
+            if value != 0.0 && value.abs() < 1e-4 { format!("{value:e}") } else { value.to_string() }
+        };
+        // The ends of a Rust type are no range that anyone chose.
+        let max = self.max.filter(|max| *max != f64::from(u32::MAX) && *max != f64::from(i32::MAX));
+        let [min, max, above, below] = [self.min, max, self.above, self.below].map(|bound| bound.map(number));
+        Some(match (min, max, above, below) {
             (Some(min), Some(max), _, _) => format!("from {min} to {max}"),
             (Some(min), None, _, Some(below)) => format!("from {min} to below {below}"),
             (Some(min), None, _, None) => format!("at least {min}"),

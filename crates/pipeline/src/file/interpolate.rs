@@ -11,7 +11,7 @@ use super::suggest;
 use super::tree::{Entry, Node, Span, Value, shorten};
 
 /// The most values and bytes of text that references may add to a file.
-const MAX_ADDED: usize = 4 << 20;
+const MAX_ADDED: usize = 8 << 20;
 
 /// What a text consists of.
 #[derive(Debug, PartialEq, Eq)]
@@ -236,7 +236,7 @@ impl Vars {
         self.added = self.added.saturating_add(size);
         if self.added > MAX_ADDED {
             let draft = Draft::new(span, "the references of this file expand to too much");
-            reporter.report(draft.help("make the values in `vars` smaller".to_owned()));
+            reporter.report(draft.help("make the values in `vars` or the matrix smaller".to_owned()));
         }
         self.added <= MAX_ADDED
     }

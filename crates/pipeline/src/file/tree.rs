@@ -59,15 +59,6 @@ impl Node {
         }
     }
 
-    /// How many nodes it is.
-    pub fn count(&self) -> usize {
-        1 + match &self.value {
-            Value::List(items) => items.iter().map(Self::count).sum::<usize>(),
-            Value::Map(entries) => entries.iter().map(|entry| entry.node.count()).sum::<usize>(),
-            _ => 0,
-        }
-    }
-
     /// Whether a part of it was already reported.
     pub fn is_tainted(&self) -> bool {
         match &self.value {

@@ -18,7 +18,7 @@ use crate::stage::{Arity, Port};
 /// The most wires of a pipeline.
 const MAX_WIRES: usize = 200_000;
 /// The most matrix instances that are compared with readers.
-const MAX_COMPARED: usize = 5_000_000;
+const MAX_COMPARED: usize = 2_000_000;
 
 /// The stages that can be named. Positions are those of the stages as read, before ordering.
 #[derive(Debug, Default)]
@@ -197,15 +197,14 @@ pub(super) fn links(
         let entry = node.and_then(|node| node.entry(port.name));
         let given = entry.filter(|entry| !matches!(entry.node.value, Value::Null));
         let Some(entry) = given else {
-            if matches!(port.arity, Arity::One | Arity::Many) && !reported {
-                let message = format!("the input `{}` of `{}` is not connected", port.name, stage.base);
-                let help = Some(format!(
-                    "it takes {}: {}",
-                    described(port),
-                    outputs_of(port.artifact, stages, position)
-                ));
-                let at = entry.map_or(at, |entry| entry.key_span);
-                reporter.report(Report::new(at, message).help(help).path(format!("{path}.{}", port.name)));
+            let message = format!("the input `{}` of `{}` is not connected", port.name, stage.base);
+            let at = entry.map_or(at, |entry| entry.key_span);
+            let needed = matches!(port.arity, Arity::One | Arity::Many) && !reported;
+            if needed && !reporter.knows(at, &message) {
+                let makers = outputs_of(port.artifact, stages, position);
+                let help = format!("it takes {}; {makers} one", described(port));
+                let path = format!("{path}.{}", port.name);
+                reporter.report(Report::new(at, message).help(help).path(path));
             }
             continue;
         };
@@ -229,7 +228,7 @@ fn described(port: &Port) -> String {
 /// Outputs of the type `artifact`, for a help line.
 fn outputs_of(artifact: &str, stages: &[Stage], reader: usize) -> String {
     let mut found: Vec<String> = Vec::new();
-    for stage in stages.iter().filter(|stage| stage.base != stages[reader].base).take(1000) {
+    for stage in stages.iter().take(1000).filter(|stage| stage.base != stages[reader].base) {
         for port in stage.kind.outputs.iter().filter(|port| port.artifact == artifact) {
             let name = format!("`{}.{}`", stage.base, port.name);
             if !found.contains(&name) {
@@ -240,7 +239,11 @@ fn outputs_of(artifact: &str, stages: &[Stage], reader: usize) -> String {
             break;
         }
     }
-    if found.is_empty() { "no other stage makes one".to_owned() } else { found.join(", ") }
+    match found.as_slice() {
+        [] => "no other stage makes".to_owned(),
+        [only] => format!("{only} is"),
+        _ => format!("{} are each", found.join(", ")),
+    }
 }
 
 fn link(
@@ -272,6 +275,9 @@ fn link(
         reporter.report(Report::new(node.span, message).path(path));
     }
     for item in items {
+        if names.wires > MAX_WIRES || names.compared > MAX_COMPARED {
+            return None;
+        }
         let Value::Text(text) = &item.value else {
             if !matches!(item.value, Value::Reported) {
                 let message =

@@ -21,7 +21,7 @@ pub const MAX_BYTES: usize = 1 << 20;
 /// The deepest nesting.
 const MAX_DEPTH: usize = 64;
 /// The most values in a file, aliases expanded.
-const MAX_NODES: usize = 250_000;
+const MAX_NODES: usize = 150_000;
 /// The most keys in one map.
 const MAX_KEYS: usize = 20_000;
 /// The most text that aliases may repeat, in bytes.
@@ -103,10 +103,7 @@ impl<'t, 'r> Builder<'t, 'r> {
             }
             Some(Err(error)) => {
                 let at = error.marker().byte_offset().unwrap_or(0) as u32;
-                let span = Span { source: self.source, start: at, end: at.saturating_add(1) };
-                Err(stop(
-                    Draft::new(span, format!("this is not YAML: {}", error.info())).help(hint(self.text, at)),
-                ))
+                Err(stop(syntax_error(self.text, at, &error.info(), self.source)))
             }
             None => Ok((Event::StreamEnd, Span { source: self.source, start: 0, end: 0 })),
         }
@@ -156,14 +153,14 @@ impl<'t, 'r> Builder<'t, 'r> {
                 (self.scalar(&text, style, tag.as_deref(), span), 0, anchor)
             }
             Event::SequenceStart(_, anchor, tag) => {
-                self.collection_tag(tag.as_deref(), "seq", span);
+                let known = self.is_known_tag(tag.as_deref(), "seq", span);
                 let (node, below) = self.list(span, depth)?;
-                (node, below, anchor)
+                (if known { node } else { Node { value: Value::Reported, span } }, below, anchor)
             }
             Event::MappingStart(_, anchor, tag) => {
-                self.collection_tag(tag.as_deref(), "map", span);
+                let known = self.is_known_tag(tag.as_deref(), "map", span);
                 let (node, below) = self.map(span, depth)?;
-                (node, below, anchor)
+                (if known { node } else { Node { value: Value::Reported, span } }, below, anchor)
             }
             Event::Alias(id) => {
                 let (node, below) = self.alias(id, span, depth)?;
@@ -231,6 +228,9 @@ impl<'t, 'r> Builder<'t, 'r> {
                         .related(*earlier, "first here")
                         .help("rename or remove one of them".to_owned()),
                 );
+                if self.reporter.is_full() {
+                    return Err(stop(Draft::new(key_span, "and so on")));
+                }
             } else {
                 if first.len() >= MAX_KEYS {
                     return Err(stop(Draft::new(key_span, format!("a map with more than {MAX_KEYS} keys"))));
@@ -332,11 +332,14 @@ impl<'t, 'r> Builder<'t, 'r> {
         Span { source: self.source, start: start.start, end: (first + length) as u32 }
     }
 
-    fn collection_tag(&mut self, tag: Option<&Tag>, own: &str, span: Span) {
-        if let Some(tag) = tag
-            && !tag.is_yaml_core_schema_tag(own)
-        {
-            self.unknown_tag(tag, span);
+    /// Whether a collection has no tag but its own; else that is reported.
+    fn is_known_tag(&mut self, tag: Option<&Tag>, own: &str, span: Span) -> bool {
+        match tag {
+            Some(tag) if !tag.is_yaml_core_schema_tag(own) => {
+                self.unknown_tag(tag, span);
+                false
+            }
+            _ => true,
         }
     }
 
@@ -373,20 +376,31 @@ fn stop(draft: Draft) -> Stop {
     Stop(Box::new(draft))
 }
 
-/// A hint for the two mistakes that YAML's own messages explain badly.
-fn hint(text: &str, at: u32) -> Option<String> {
-    let at = (at as usize).min(text.len());
-    let start = text.get(..at).and_then(|before| before.rfind('\n')).map_or(0, |newline| newline + 1);
-    let line = text.get(start..)?.lines().next()?;
-    let before = text.get(..start)?.lines().next_back().unwrap_or("");
-    if line.starts_with(|c: char| c.is_whitespace()) && line.trim_start_matches(' ').starts_with('\t') {
-        return Some("indent with spaces, not with tabs".to_owned());
+/// What the parser says, or something better for what YAML's own messages explain badly.
+fn syntax_error(text: &str, at: u32, info: &str, source: u32) -> Draft {
+    let span = Span { source, start: at, end: at.saturating_add(1) };
+    let (before, after) = text.split_at_checked(at as usize).unwrap_or((text, ""));
+    if before.ends_with('$') && after.starts_with('{') {
+        let name = after.split('}').next().unwrap_or("").trim_start_matches('{');
+        let end = at.saturating_add(name.len() as u32 + 2);
+        return Draft::new(
+            Span { source, start: at - 1, end },
+            "a reference inside of `{ }` or `[ ]` needs quotes",
+        )
+        .help(format!("write '${{{}}}'", shorten(name)));
     }
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    let line = text[line_start..].lines().next().unwrap_or("");
+    let above = text[..line_start].lines().next_back().unwrap_or("");
     let opened = |line: &str| line.matches(['{', '[']).count() > line.matches(['}', ']']).count();
-    if opened(line) || opened(before) {
-        return Some("close every `{` and `[`".to_owned());
-    }
-    Some("look at the indentation and the colons of this line and the one before".to_owned())
+    let help = if line.trim_start_matches(' ').starts_with('\t') {
+        "indent with spaces, not with tabs"
+    } else if opened(line) || opened(above) {
+        "close every `{` and `[`"
+    } else {
+        "look at the indentation and the colons of this line and the one before"
+    };
+    Draft::new(span, format!("this is not YAML: {info}")).help(help.to_owned())
 }
 
 /// A plain scalar by the core schema of YAML 1.2.
