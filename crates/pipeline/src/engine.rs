@@ -236,11 +236,9 @@ impl Engine {
         let chosen = choose(p, o)?;
         let planned = self.plan(p, o, &chosen)?;
         let (planner, plan) = (&planned.planner, &planned.plan);
-        refuse_gaps(&planner, &chosen, &plan)?;
+        refuse_gaps(planner, &chosen, plan)?;
         let selected = plan.iter().enumerate().filter(|(stage, _)| chosen.selected[*stage]);
-        Ok(selected
-            .filter_map(|(stage, standing)| Some(state(&planner, stage, standing.as_ref()?)))
-            .collect())
+        Ok(selected.filter_map(|(stage, standing)| Some(state(planner, stage, standing.as_ref()?))).collect())
     }
 
     /// Why `stage` would run.
@@ -262,7 +260,7 @@ impl Engine {
             }
         };
         let compared_with = planner.previous(stage).map(|previous| previous.run);
-        Ok(Why { state: state(&planner, stage, standing), reasons, compared_with })
+        Ok(Why { state: state(planner, stage, standing), reasons, compared_with })
     }
 
     /// The artifact at `stage.port`, every byte of it checked.
@@ -288,11 +286,11 @@ impl Engine {
         let standing = plan[position].as_ref();
         let Some(entry) = standing.and_then(Standing::entry) else {
             return Err(not_made(
-                standing.map_or_else(String::new, |standing| why_not(&planner, position, standing)),
+                standing.map_or_else(String::new, |standing| why_not(planner, position, standing)),
             ));
         };
         match self.cache.lookup(&entry.kind, &entry.fingerprint, Check::Hash) {
-            Lookup::Hit(entry) => artifact_ref(&planner, &node.name, &entry, port)
+            Lookup::Hit(entry) => artifact_ref(planner, &node.name, &entry, port)
                 .ok_or_else(|| not_made("the outputs in the cache lack it".to_owned())),
             Lookup::Missing => Err(not_made("its outputs are gone".to_owned())),
             Lookup::Damaged(detail) => Err(not_made(format!("its outputs are damaged: {detail}"))),

@@ -135,7 +135,8 @@ pub(crate) trait Work: Send + Sync + 'static {
     fn attempt(&self, task: usize, number: u32, cancel: &CancelToken) -> anyhow::Result<()>;
     /// A try failed and another one follows.
     fn retrying(&self, task: usize, number: u32, fault: &Fault);
-    /// Called once a task, before anything below it is prepared.
+    /// Called once a task, before anything below it is prepared; `took` is zero if it did not
+    /// begin to work.
     fn finish(&self, task: usize, end: &End<Self::Reason>, took: Duration);
 }
 
@@ -174,6 +175,8 @@ struct Shared<W: Work> {
     devices: std::collections::HashMap<String, Arc<Semaphore>>,
     first_failure: AtomicUsize,
     ends: Vec<OnceLock<End<W::Reason>>>,
+    /// When each task began to work.
+    began: Vec<OnceLock<Instant>>,
 }
 
 async fn run_graph<W: Work>(
@@ -196,6 +199,7 @@ async fn run_graph<W: Work>(
             .collect(),
         first_failure: AtomicUsize::new(NONE),
         ends: tasks.iter().map(|_| OnceLock::new()).collect(),
+        began: tasks.iter().map(|_| OnceLock::new()).collect(),
         tasks,
         work,
         rules,
@@ -242,12 +246,12 @@ impl<W: Work> Action for Settle<W> {
         for id in &self.upstream {
             let _ = above.recv_from(id).await;
         }
-        let started = Instant::now();
         let end = Arc::clone(&self.shared).settle(self.number).await;
         let shared = Arc::clone(&self.shared);
         let number = self.number;
         let told = end.clone();
-        let finish = move || shared.work.finish(number, &told, started.elapsed());
+        let took = shared.began[number].get().map_or(Duration::ZERO, Instant::elapsed);
+        let finish = move || shared.work.finish(number, &told, took);
         let _ = blocking(finish).await;
         let _ = self.shared.ends[self.number].set(end);
         below.broadcast(Content::new(())).await;
@@ -325,7 +329,10 @@ impl<W: Work> Shared<W> {
             }
             let shared = Arc::clone(&self);
             match blocking(move || shared.work.claim(number)).await {
-                Ok(Claim::Mine) => return Arc::clone(&self).tries(number).await,
+                Ok(Claim::Mine) => {
+                    let _ = self.began[number].set(Instant::now());
+                    return Arc::clone(&self).tries(number).await;
+                }
                 Ok(Claim::Done(end)) => return end,
                 Ok(Claim::Taken) => drop(permits),
                 Err(fault) => return End::Failed(fault),

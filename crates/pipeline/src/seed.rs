@@ -47,6 +47,7 @@ impl SeedPart for usize {
 impl Seed {
     /// The key derived from this one and `part`.
     #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "parts are words and numbers")]
     pub fn with(self, part: impl SeedPart) -> Self {
         Self(mix(self.0.rotate_left(23) ^ mix(part.bits().wrapping_add(0x9e37_79b9_7f4a_7c15))))
     }

@@ -369,6 +369,8 @@ fn only_one_stage_runs_on_a_device_and_jobs_are_kept() {
     }
     let summary = bench.run_with(&RunOptions { jobs: 4, ..RunOptions::default() });
     assert_eq!(summary.ran, 4);
+    let worked: f64 = summary.stages.iter().map(|stage| stage.seconds).sum();
+    assert!(worked <= summary.seconds, "waiting for the device is no work");
     let log = std::fs::read_to_string(bench.path("log")).unwrap();
     let mut open = 0;
     for line in log.lines() {
