@@ -31,6 +31,10 @@ pub struct ArtifactRef {
 }
 
 /// A value and where it came from.
+///
+/// At ports that take many, the stages' names are in the fingerprint. A stage whose outputs show
+/// a `fingerprint`, or the `stage` of a single input, must declare [`crate::Uses::lineage`]: else a
+/// renamed stage leaves the old name in them.
 #[derive(Debug, Clone)]
 pub struct Named<T> {
     /// The stage that made it.
