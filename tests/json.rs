@@ -21,7 +21,10 @@ fn every_event_has_its_documented_shape() {
             "stage_finished" => {
                 finished += 1;
                 assert_eq!(keys(line), ["event", "stage", "status", "seconds", "reason"]);
-                assert!(["ran", "cached", "failed", "skipped"].contains(&line["status"].as_str().expect("a word")));
+                assert!(
+                    ["ran", "cached", "failed", "skipped"]
+                        .contains(&line["status"].as_str().expect("a word"))
+                );
                 assert!(line["seconds"].as_f64().is_some_and(|seconds| seconds >= 0.0));
                 assert!(!line["reason"].as_str().expect("a reason").is_empty());
             }
@@ -46,7 +49,10 @@ fn predictions_are_a_table_and_metrics_have_their_keys() {
     let place = Place::with_training();
     place.run(&["t.yaml", "--set", "stages.train.params.epochs=2"]).ok();
     let set = ["--set", "stages.train.params.epochs=2"];
-    let csv = place.peregrine(&[&["show", "t.yaml", "predict.predictions", "--csv"][..], &set].concat()).ok().stdout;
+    let csv = place
+        .peregrine(&[&["show", "t.yaml", "predict.predictions", "--csv"][..], &set].concat())
+        .ok()
+        .stdout;
     let mut lines = csv.lines();
     assert_eq!(lines.next(), Some("id,label,blue,green,red"));
     let mut rows = 0;
@@ -59,7 +65,8 @@ fn predictions_are_a_table_and_metrics_have_their_keys() {
         assert!((sum - 1.0).abs() < 1e-3, "{line}");
     }
     assert!(rows >= 3, "{csv}");
-    let text = place.peregrine(&[&["show", "t.yaml", "evaluate.metrics", "--json"][..], &set].concat()).ok().stdout;
+    let text =
+        place.peregrine(&[&["show", "t.yaml", "evaluate.metrics", "--json"][..], &set].concat()).ok().stdout;
     let metrics: Value = serde_json::from_str(&text).expect("JSON");
     for key in ["top1", "top5", "macro_f1", "log_loss", "per_class", "confusion"] {
         assert!(!metrics[key].is_null(), "no `{key}` in {text}");
@@ -87,7 +94,8 @@ fn every_output_of_every_stage_can_be_shown() {
             let output = format!("{name}.{port}");
             let text = place.peregrine(&[&["show", "t.yaml", &output][..], &set].concat()).ok().stdout;
             assert!(!text.trim().is_empty(), "{output} shows nothing");
-            let json = place.peregrine(&[&["show", "t.yaml", &output, "--json"][..], &set].concat()).ok().stdout;
+            let json =
+                place.peregrine(&[&["show", "t.yaml", &output, "--json"][..], &set].concat()).ok().stdout;
             assert!(serde_json::from_str::<Value>(&json).is_ok(), "{output}: {json}");
         }
     }

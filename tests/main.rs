@@ -2,5 +2,13 @@
 //! crates. One binary, so that it links once.
 
 mod architecture;
+mod commands;
+mod errors;
 mod heads;
+mod init;
+mod interrupt;
+mod json;
+mod reference_is_current;
+mod stories;
 mod support;
+mod versions;

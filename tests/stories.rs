@@ -1,7 +1,5 @@
 //! Run, change something, run again: exactly which stages work, and which come from the cache.
 
-use std::path::Path;
-
 use crate::support::{PIPELINE, Place, Ran};
 
 const ALL: [&str; 6] = ["balance", "clean", "ingest", "pack_train", "pack_val", "split"];
@@ -36,7 +34,10 @@ fn a_changed_param_runs_its_stage_and_what_is_below() {
     let changed = place.run(&["p.yaml", "--set", "stages.split.params.test=0.3"]);
     assert_eq!(changed.with("cached"), ["clean", "ingest"]);
     assert_eq!(changed.with("ran"), ["balance", "pack_train", "pack_val", "split"]);
-    let reason = changed.lines().into_iter().find(|line| line["stage"] == "split" && line["event"] == "stage_finished");
+    let reason = changed
+        .lines()
+        .into_iter()
+        .find(|line| line["stage"] == "split" && line["event"] == "stage_finished");
     let reason = reason.expect("split ended")["reason"].to_string();
     assert!(reason.contains("test") && reason.contains("0.2") && reason.contains("0.3"), "{reason}");
     only_ran(&place.run(&["p.yaml"]), &[]);
@@ -173,21 +174,17 @@ fn a_damaged_output_is_never_served() {
     let place = Place::with_images();
     place.run(&["p.yaml"]).ok();
     let before = place.cached_files();
-    let (name, content) = before.iter().find(|(name, _)| name.starts_with("balance")).expect("balance is cached");
+    let (name, content) =
+        before.iter().find(|(name, _)| name.starts_with("balance")).expect("balance is cached");
     let mut damaged = content.clone();
     let middle = damaged.len() / 2;
     damaged[middle] ^= 4;
     let path = place.join(".peregrine/cache-v1").join(name);
-    make_writable(&path);
+    crate::support::make_writable(&path);
     std::fs::write(&path, damaged).expect("damaged");
     let ran = place.run(&["p.yaml"]);
     assert_eq!(ran.with("ran"), ["balance"], "{ran:?}");
     assert_eq!(place.cached_files(), before);
-}
-
-fn make_writable(path: &Path) {
-    use std::os::unix::fs::PermissionsExt as _;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o644)).expect("writable");
 }
 
 #[test]
@@ -239,10 +236,8 @@ fn the_seed_reaches_the_stages_that_draw() {
 #[test]
 fn a_condition_decides_whether_a_stage_runs() {
     let place = Place::with_images();
-    let text = PIPELINE.replace(
-        "pack_val: { kind: pack,",
-        "pack_val: { kind: pack, when: \"${vars.full} == true\",",
-    );
+    let text = PIPELINE
+        .replace("pack_val: { kind: pack,", "pack_val: { kind: pack, when: \"${vars.full} == true\",");
     place.write("p.yaml", format!("vars: {{ full: false }}\n{text}"));
     let ran = place.run(&["p.yaml"]);
     assert_eq!(ran.with("skipped"), ["pack_val"], "{ran:?}");
@@ -259,7 +254,8 @@ fn a_matrix_makes_a_stage_for_each_value() {
     );
     place.write("p.yaml", text);
     let ran = place.run(&["p.yaml"]).ok();
-    let packs: Vec<String> = ran.with("ran").into_iter().filter(|name| name.starts_with("pack_val")).collect();
+    let packs: Vec<String> =
+        ran.with("ran").into_iter().filter(|name| name.starts_with("pack_val")).collect();
     assert_eq!(packs, ["pack_val@12", "pack_val@8"]);
 }
 

@@ -163,11 +163,6 @@ impl Place {
         command.spawn().expect("the binary starts")
     }
 
-    /// The digest of every file that `stage.port` has in the cache, from what `show` prints.
-    pub fn show(&self, file: &str, output: &str) -> String {
-        self.peregrine(&["show", file, output]).ok().stdout
-    }
-
     /// Every file below `.peregrine` and its content, for comparing two caches.
     pub fn cached_files(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         let root = self.join(".peregrine/cache-v1");
@@ -186,6 +181,12 @@ impl Place {
         }
         found
     }
+}
+
+/// Lets a test damage a file of the cache, which are read-only.
+pub fn make_writable(path: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o644)).expect("writable");
 }
 
 /// An image in the colour of its class, with a pattern that is the number's own.
@@ -219,8 +220,7 @@ stages:
 ";
 
 /// The rest of the way, with a training of a few seconds.
-const TRAINING: &str = "\
-  augment: { inputs: { images: pack_train.images } }
+const TRAINING: &str = "  augment: { inputs: { images: pack_train.images } }
   train:
     inputs: { train: pack_train.images, val: pack_val.images, policy: augment.policy }
     params: { epochs: 40, batch_size: 8, model: { name: resnet, depth: 8, width: 8 } }

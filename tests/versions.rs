@@ -73,7 +73,14 @@ fn records(place: &Place) -> BTreeMap<String, Value> {
             };
             let record: Value = serde_json::from_str(&text).expect("a record");
             let name = kind.file_name().expect("a name").to_string_lossy().into_owned();
-            found.insert(name, record);
+            let outputs: BTreeMap<String, Value> = record["outputs"]
+                .as_object()
+                .expect("outputs")
+                .iter()
+                .map(|(port, output)| (port.clone(), output["digest"].clone()))
+                .collect();
+            let version = &record["recipe"]["version"];
+            found.insert(name, serde_json::json!({ "version": version, "outputs": outputs }));
         }
     }
     found

@@ -140,8 +140,7 @@ fn train(out: &mut String, recipe: &Recipe) {
 }
 
 /// The same for every folder.
-const REST: &str = "\
-  predict: { inputs: { checkpoint: train.checkpoint, images: pack_test.images } }
+const REST: &str = "  predict: { inputs: { checkpoint: train.checkpoint, images: pack_test.images } }
   evaluate: { inputs: { predictions: predict.predictions } }
   # One page with everything: .peregrine/reports/ has a copy after the run.
   report:

@@ -1,6 +1,7 @@
 //! What a run says while it goes on: as bars on a terminal, as lines in a log, as JSON.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -44,11 +45,7 @@ impl Mode {
             Self::Live => live_sink(),
             Self::Plain => plain_sink(),
             Self::Json => json_sink(),
-            Self::Quiet => Arc::new(|event| {
-                if let Event::StageFinished { stage, reason: Reason::Failed(error), .. } = event {
-                    out::complain(&problems::error(&failure(&stage, &error.to_string())));
-                }
-            }),
+            Self::Quiet => Arc::new(failure_only),
         }
     }
 }
@@ -57,12 +54,15 @@ impl Mode {
 const JSON_EVERY: Duration = Duration::from_millis(250);
 const PLAIN_EVERY: Duration = Duration::from_secs(10);
 
+/// The bars appear with the first stage that works: a run with nothing to do draws nothing.
 fn live_sink() -> EventSink {
     let live: OnceLock<Live> = OnceLock::new();
+    let planned: OnceLock<(usize, usize)> = OnceLock::new();
+    let settled = AtomicU64::new(0);
     Arc::new(move |event| match event {
         Event::RunStarted { stages, .. } => {
             let longest = stages.iter().map(|stage| width(stage)).max().unwrap_or(0);
-            let _ = live.set(Live::start(stages.len(), longest));
+            let _ = planned.set((stages.len(), longest));
         }
         Event::RunFinished(_) => {
             if let Some(live) = live.get() {
@@ -70,11 +70,24 @@ fn live_sink() -> EventSink {
             }
         }
         event => {
-            if let Some(live) = live.get() {
-                draw(live, event);
+            if matches!(event, Event::StageFinished { .. }) {
+                settled.fetch_add(1, Ordering::Relaxed);
+            } else {
+                let (stages, longest) = planned.get().copied().unwrap_or_default();
+                live.get_or_init(|| Live::start(stages, settled.load(Ordering::Relaxed), longest));
+            }
+            match live.get() {
+                Some(live) => draw(live, event),
+                None => failure_only(event),
             }
         }
     })
+}
+
+fn failure_only(event: Event) {
+    if let Event::StageFinished { stage, reason: Reason::Failed(error), .. } = event {
+        out::complain(&problems::error(&failure(&stage, &error.to_string())));
+    }
 }
 
 fn draw(live: &Live, event: Event) {

@@ -44,8 +44,9 @@ pub struct Live {
 }
 
 impl Live {
-    /// Bars for a run of `stages` stages, the longest name of which has `longest` columns.
-    pub fn start(stages: usize, longest: usize) -> Self {
+    /// Bars for a run of `stages` stages, `settled` of which are done already; the longest name has
+    /// `longest` columns.
+    pub fn start(stages: usize, settled: u64, longest: usize) -> Self {
         let bars = MultiProgress::new();
         let whole = bars.add(ProgressBar::new(stages as u64));
         whole.set_style(style("  {prefix} {bar:24.blue/black.bright} {pos}/{len} stages · {elapsed}"));
@@ -55,6 +56,7 @@ impl Live {
             running: Mutex::default(),
             name_width: longest.clamp(5, NAME_WIDTH),
         };
+        live.whole.set_position(settled);
         live.whole.set_prefix(live.padded("all"));
         live.whole.enable_steady_tick(TICK * 4);
         *lock(&BARS) = Some(bars);
