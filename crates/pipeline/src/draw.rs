@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use crate::graph::Pipeline;
+use crate::when::Condition;
 
 /// How a graph is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +85,7 @@ fn boxes(pipeline: &Pipeline) -> Vec<Box<'_>> {
         for output in stage.inputs.iter().flat_map(|wire| &wire.from) {
             edge(output.stage, Some(output.port));
         }
-        for output in stage.when.iter().flat_map(|when| when.outputs()) {
+        for output in stage.when.iter().flat_map(Condition::outputs) {
             edge(output.stage, None);
         }
         let drawn = &mut boxes[at];

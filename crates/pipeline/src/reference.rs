@@ -176,7 +176,7 @@ impl<'s> Writer<'s> {
             let keys: Vec<String> = object
                 .properties
                 .into_iter()
-                .flat_map(|keys| keys.keys())
+                .flat_map(serde_json::Map::keys)
                 .filter(|key| *key != tag)
                 .map(|key| format!("`{key}`"))
                 .collect();
@@ -250,7 +250,7 @@ impl<'s> Writer<'s> {
     /// Puts a table in the queue, once for each type, and says where it is.
     fn later(&mut self, name: &str, schema: &'s Json, what: What<'s>, text: &str) -> String {
         let reference = reference(schema);
-        let title = reference.map_or_else(|| name.to_owned(), |name| words(name));
+        let title = reference.map_or_else(|| name.to_owned(), words);
         let text = text.replace("[these]", "the choices of").trim_end().to_owned();
         if self.seen.insert(title.clone()) {
             let doc = form::target(self.root, schema).get("description").and_then(Json::as_str);

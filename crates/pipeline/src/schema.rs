@@ -41,7 +41,7 @@ pub fn pipeline_schema(kinds: &[StageKind]) -> Value {
             ] }),
         );
     }
-    definitions.insert("stage".to_owned(), stage(kinds, rules));
+    definitions.insert("stage".to_owned(), stage(kinds, &rules));
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Peregrine pipeline",
@@ -88,7 +88,7 @@ fn device(doc: &str) -> Value {
 }
 
 /// The keys that every stage has.
-fn stage(kinds: &[StageKind], rules: Vec<Value>) -> Value {
+fn stage(kinds: &[StageKind], rules: &[Value]) -> Value {
     let names: Vec<&str> = kinds.iter().map(|kind| kind.kind).collect();
     let scalar = json!({ "type": ["string", "number", "boolean"] });
     json!({

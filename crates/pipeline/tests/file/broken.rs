@@ -92,7 +92,7 @@ fn cases() -> Vec<(&'static str, String)> {
         ("unknown_alias", "stages:\n  ingest: { params: { source: «*src } }\n".to_owned()),
         ("merge_of_no_map", "stages:\n  ingest: { params: { source: { <<: «5, name: csv, file: a } } }\n".to_owned()),
         ("wide_letters", "vars: { 名前: 日本, é: ü }\nstages:\n  ingest: { params: { source: { name: csv, file: \"日本語 «${vars.名} é\" } } }\n".to_owned()),
-        ("several_at_once", "«nmae: several\nstages:\n  ingest: { params: { source: { name: csv, «flie: a.csv } } }\n  pack: { inputs: { manifest: «ingst.manifest }, params: { height: «-3, fit: «zoom } }\n  «trian: { inputs: { train: pack.images, val: pack.images } }\n".replace("«flie", "«flie").replace("      source", "source").replace("«source", "source").replace("{ source: { name", "{ «source: { name")),
+        ("several_at_once", "«nmae: several\nstages:\n  ingest: { params: { source: { name: csv, «flie: a.csv } } }\n  pack: { inputs: { manifest: «ingst.manifest }, params: { height: «-3, fit: «zoom } }\n  «trian: { inputs: { train: pack.images, val: pack.images } }\n".replace("      source", "source").replace("«source", "source").replace("{ source: { name", "{ «source: { name")),
     ]
 }
 
