@@ -67,11 +67,13 @@ pub fn markdown(text: &str) -> String {
     out
 }
 
-/// At most `most` characters, with an ellipsis in the middle where some were left out.
+/// [`inert`] text of at most `most` characters, with an ellipsis in the middle where some were left
+/// out.
 pub fn shorten(text: &str, most: usize) -> String {
+    let text = inert(text);
     let count = text.chars().count();
     if count <= most || most < 3 {
-        return text.to_owned();
+        return text;
     }
     let (head, tail) = ((most - 1).div_ceil(2), (most - 1) / 2);
     let start: String = text.chars().take(head).collect();
@@ -113,6 +115,15 @@ pub fn whole(value: u64) -> String {
         out.push(c);
     }
     out
+}
+
+/// A count in words, in the singular for one: `1 picture`.
+pub fn holds(count: &peregrine_pipeline::Count) -> String {
+    let unit = match count.number {
+        1 => count.unit.strip_suffix('s').unwrap_or(&count.unit),
+        _ => &count.unit,
+    };
+    format!("{} {unit}", whole(count.number))
 }
 
 /// A duration for people: `0.4 s`, `38 s`, `4 min 12 s`, `2 h 5 min`.

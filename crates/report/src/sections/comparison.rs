@@ -45,8 +45,8 @@ pub struct ComparisonView {
     pub chart: String,
     /// Whether the models were measured on the same number of images of the same split.
     pub comparable: bool,
-    /// Reliability diagrams: label, ECE and picture.
-    pub reliability: Vec<(String, String, String)>,
+    /// Reliability diagrams: label, ECE, picture, and where they come from.
+    pub reliability: Vec<(String, String, String, Link)>,
 }
 
 /// The columns after top-1, whether more is better, and how they are taken and written.
@@ -112,7 +112,7 @@ pub fn comparison(
         rows: order.iter().map(row).collect(),
         chart: chart(material, sources, &order, best),
         comparable,
-        reliability: order.iter().filter_map(|c| diagram(material, c)).collect(),
+        reliability: order.iter().filter_map(|c| diagram(material, sources, c)).collect(),
     })
 }
 
@@ -137,8 +137,9 @@ pub fn chart(
     intervals("top-1 with 95 % intervals", &order.iter().map(row).collect::<Vec<_>>())
 }
 
-fn diagram(material: &Material, c: &Contender) -> Option<(String, String, String)> {
-    let metrics = &material.metrics[c.metrics].value;
+fn diagram(material: &Material, sources: &Sources, c: &Contender) -> Option<(String, String, String, Link)> {
+    let named = &material.metrics[c.metrics];
+    let metrics = &named.value;
     if metrics.reliability.iter().all(|bin| bin.count == 0) {
         return None;
     }
@@ -153,5 +154,5 @@ fn diagram(material: &Material, c: &Contender) -> Option<(String, String, String
         })
         .collect();
     let picture = reliability(&format!("how sure {} is and how often right", c.label), c.color, &bins);
-    Some((c.label.clone(), number(metrics.ece, 3), picture))
+    Some((c.label.clone(), number(metrics.ece, 3), picture, sources.link(&named.stage)))
 }

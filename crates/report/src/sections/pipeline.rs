@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::sources::Sources;
 use crate::svg::dag::{Node, dag};
-use crate::text::{seconds, short, whole};
+use crate::text::{holds, seconds, short};
 
 /// The picture and its caption.
 #[derive(Debug, Clone, Serialize)]
@@ -44,17 +44,14 @@ pub fn pipeline(sources: &Sources) -> Option<PipelineView> {
     }
     let node = |(i, stage): (usize, &peregrine_pipeline::LineageStage)| {
         let inputs = stage.inputs.iter().filter_map(|name| sources.position(name)).collect();
-        let count = stage.counts.values().max_by_key(|count| count.number);
-        let holds = count.map(|count| format!("{} {}", whole(count.number), count.unit));
         let took =
             if stage.seconds.is_finite() { format!(" · {}", seconds(stage.seconds)) } else { String::new() };
-        let second = match holds {
-            Some(holds) => format!("{holds} · {}", short(&stage.fingerprint)),
-            None => short(&stage.fingerprint),
-        };
+        let mut lines = vec![format!("{}{took}", stage.kind)];
+        lines.extend(stage.counts.values().max_by_key(|count| count.number).map(holds));
+        lines.push(short(&stage.fingerprint));
         Node {
             name: stage.name.clone(),
-            lines: vec![format!("{}{took}", stage.kind), second],
+            lines,
             class: group(&stage.kind),
             anchor: Sources::anchor(i),
             inputs,

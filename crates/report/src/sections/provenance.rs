@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::sources::{Link, Sources};
-use crate::text::{seconds, whole};
+use crate::text::{holds, seconds};
 
 /// One stage.
 #[derive(Debug, Clone, Serialize)]
@@ -33,11 +33,7 @@ pub fn provenance(sources: &Sources) -> Vec<StageRow> {
             kind: stage.kind.clone(),
             fingerprint: stage.fingerprint.clone(),
             seconds: seconds(stage.seconds),
-            holds: stage
-                .counts
-                .iter()
-                .map(|(port, count)| format!("{port}: {} {}", whole(count.number), count.unit))
-                .collect(),
+            holds: stage.counts.iter().map(|(port, count)| format!("{port}: {}", holds(count))).collect(),
             inputs: stage.inputs.iter().map(|name| sources.link(name)).collect(),
             params: (!empty).then(|| serde_json::to_string_pretty(&stage.params).unwrap_or_default()),
         }

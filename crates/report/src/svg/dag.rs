@@ -23,10 +23,10 @@ pub struct Node {
     pub inputs: Vec<usize>,
 }
 
-const BOX: (f64, f64) = (142.0, 62.0);
+const BOX: (f64, f64) = (150.0, 72.0);
 const GAP: f64 = 14.0;
 const BEND: f64 = 10.0;
-const LAYER: f64 = 104.0;
+const LAYER: f64 = 112.0;
 const MARGIN: f64 = 6.0;
 const SWEEPS: usize = 12;
 
@@ -153,12 +153,44 @@ fn order(layout: &mut Layout) {
             layout.layers[l] = keyed.into_iter().map(|(_, p)| p).collect();
             rank(&layout.layers[l], &mut at);
         }
+        transpose(layout);
         let crossings = layout.crossings();
         if crossings < best.0 {
             best = (crossings, layout.layers.clone());
         }
     }
     layout.layers = best.1;
+}
+
+/// Swaps neighbours in a layer while that removes crossings.
+fn transpose(layout: &mut Layout) {
+    let mut at = vec![0; layout.places.len()];
+    for layer in &layout.layers {
+        layer.iter().enumerate().for_each(|(i, &p)| at[p] = i);
+    }
+    for _ in 0..SWEEPS {
+        let mut swapped = false;
+        for l in 0..layout.layers.len() {
+            for i in 1..layout.layers[l].len() {
+                let (a, b) = (layout.layers[l][i - 1], layout.layers[l][i]);
+                let now = tangles(&layout.up, &at, a, b) + tangles(&layout.down, &at, a, b);
+                let then = tangles(&layout.up, &at, b, a) + tangles(&layout.down, &at, b, a);
+                if then < now {
+                    layout.layers[l].swap(i - 1, i);
+                    (at[a], at[b]) = (i, i - 1);
+                    swapped = true;
+                }
+            }
+        }
+        if !swapped {
+            break;
+        }
+    }
+}
+
+/// The crossings between the edges of `a` and of `b` on one side when `a` stands left of `b`.
+fn tangles(neighbours: &[Vec<usize>], at: &[usize], a: usize, b: usize) -> usize {
+    neighbours[a].iter().map(|&p| neighbours[b].iter().filter(|&&q| at[q] < at[p]).count()).sum()
 }
 
 /// Finds each place's x, keeping the order of its layer.
@@ -265,10 +297,10 @@ fn draw_box(canvas: &mut Canvas, node: &Node, at: (f64, f64)) {
     canvas.link(&node.anchor, &format!("{} — {}", node.name, node.lines.join(" · ")));
     canvas.rect(&format!("node {}", node.class), at, BOX, 8.0, "");
     canvas.rect(&format!("stripe {}", node.class), (at.0 + 1.0, at.1 + 12.0), (3.0, BOX.1 - 24.0), 1.5, "");
-    canvas.text("node-name", (at.0 + 13.0, at.1 + 19.5), Anchor::Start, &shorten(&node.name, 19));
-    for (i, line) in node.lines.iter().take(2).enumerate() {
-        let y = at.1 + 36.0 + 14.5 * i as f64;
-        canvas.text("node-line", (at.0 + 13.0, y), Anchor::Start, &shorten(line, 23));
+    canvas.text("node-name", (at.0 + 13.0, at.1 + 19.5), Anchor::Start, &shorten(&node.name, 20));
+    for (i, line) in node.lines.iter().take(3).enumerate() {
+        let y = at.1 + 35.0 + 13.5 * i as f64;
+        canvas.text("node-line", (at.0 + 13.0, y), Anchor::Start, &shorten(line, 25));
     }
     canvas.end_link();
 }

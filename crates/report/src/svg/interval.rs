@@ -23,7 +23,7 @@ pub struct Estimate {
 const WIDTH: f64 = 640.0;
 const LABEL: f64 = 170.0;
 const NUMBER: f64 = 70.0;
-const ROW: f64 = 34.0;
+const ROW: f64 = 40.0;
 
 /// The rows as SVG text, on an axis that covers all intervals.
 pub fn intervals(title: &str, all: &[Estimate]) -> String {

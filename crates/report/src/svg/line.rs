@@ -35,7 +35,7 @@ pub struct LineChart {
 }
 
 const SIZE: (f64, f64) = (360.0, 236.0);
-const LEFT: f64 = 46.0;
+const LEFT: f64 = 52.0;
 const RIGHT: f64 = 12.0;
 const TOP: f64 = 12.0;
 const BOTTOM: f64 = 38.0;

@@ -18,6 +18,7 @@ pub struct Bin {
 
 const SIZE: f64 = 264.0;
 const LEFT: f64 = 40.0;
+const RIGHT: f64 = 14.0;
 const BOTTOM: f64 = 36.0;
 const TOP: f64 = 8.0;
 
@@ -28,11 +29,11 @@ pub fn reliability(title: &str, color: usize, bins: &[Bin]) -> String {
         return nothing(title);
     }
     let floor = SIZE - BOTTOM;
-    let x = Scale { domain: (0.0, 1.0), range: (LEFT, SIZE - 8.0) };
+    let x = Scale { domain: (0.0, 1.0), range: (LEFT, SIZE - RIGHT) };
     let y = Scale { domain: (0.0, 1.0), range: (floor, TOP) };
     let mut canvas = Canvas::new("chart reliability-chart", title, SIZE, SIZE);
     for tick in [0.0, 0.25, 0.5, 0.75, 1.0] {
-        canvas.line("grid", (LEFT, y.at(tick)), (SIZE - 8.0, y.at(tick)));
+        canvas.line("grid", (LEFT, y.at(tick)), (SIZE - RIGHT, y.at(tick)));
         let label = format!("{:.0}", 100.0 * tick);
         canvas.text("tick", (LEFT - 7.0, y.at(tick) + 3.5), Anchor::End, &label);
         canvas.text("tick", (x.at(tick), floor + 15.0), Anchor::Middle, &label);
@@ -61,7 +62,7 @@ pub fn reliability(title: &str, color: usize, bins: &[Bin]) -> String {
     canvas.line("diagonal", (x.at(0.0), y.at(0.0)), (x.at(1.0), y.at(1.0)));
     canvas.text(
         "axis-label",
-        (f64::midpoint(LEFT, SIZE - 8.0), SIZE - 3.0),
+        (f64::midpoint(LEFT, SIZE - RIGHT), SIZE - 3.0),
         Anchor::Middle,
         "confidence (%)",
     );
