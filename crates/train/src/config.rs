@@ -135,3 +135,60 @@ impl TrainConfig {
         problems
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(json: serde_json::Value) -> Result<TrainConfig, serde_json::Error> {
+        serde_json::from_value(json)
+    }
+
+    #[test]
+    fn what_a_file_leaves_out_is_the_recommended_recipe() {
+        let config = read(serde_json::json!({
+            "model": { "name": "lenet5" },
+            "optimizer": { "name": "adam" },
+        }))
+        .unwrap();
+        assert_eq!((config.epochs, config.batch_size, config.optimizer.lr()), (10, 64, 0.001));
+        assert_eq!(read(serde_json::json!({})).unwrap(), TrainConfig::default());
+        assert!(TrainConfig::default().problems().is_empty());
+    }
+
+    #[test]
+    fn unknown_keys_are_refused_at_every_depth() {
+        for json in [
+            serde_json::json!({ "epoch": 3 }),
+            serde_json::json!({ "optimizer": { "name": "sgd", "beta1": 0.9 } }),
+            serde_json::json!({ "optimizer": { "name": "adagrad" } }),
+            serde_json::json!({ "schedule": { "name": "cosine", "gamma": 0.1 } }),
+            serde_json::json!({ "loss": { "name": "cross_entropy", "smoothing": 0.1 } }),
+            serde_json::json!({ "early_stopping": { "wait": 3 } }),
+        ] {
+            assert!(read(json.clone()).is_err(), "{json}");
+        }
+    }
+
+    #[test]
+    fn what_changes_no_result_is_read_but_not_written() {
+        let config = read(serde_json::json!({ "workers": 7, "checkpoint_every_steps": 9 })).unwrap();
+        assert_eq!((config.workers, config.checkpoint_every_steps), (7, 9));
+        let json = serde_json::to_value(&config).unwrap();
+        assert!(json.get("workers").is_none() && json.get("checkpoint_every_steps").is_none());
+        assert_eq!(json, serde_json::to_value(TrainConfig::default()).unwrap());
+    }
+
+    #[test]
+    fn params_that_contradict_each_other_are_named() {
+        let config = read(serde_json::json!({
+            "epochs": 2,
+            "optimizer": { "name": "sgd", "lr": 0.01, "momentum": 0.0 },
+            "schedule": { "name": "cosine", "min_lr": 0.1 },
+            "warmup": { "epochs": 3.0 },
+        }))
+        .unwrap();
+        let paths: Vec<String> = config.problems().into_iter().map(|p| p.path).collect();
+        assert_eq!(paths, ["optimizer.nesterov", "schedule.min_lr", "warmup.epochs"]);
+    }
+}

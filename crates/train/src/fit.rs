@@ -125,4 +125,6 @@ pub fn fit(data: &Data, config: &TrainConfig, cx: &StageContext) -> anyhow::Resu
 }
 
 #[cfg(test)]
+mod golden;
+#[cfg(test)]
 mod tests;

@@ -1,10 +1,10 @@
 //! What changes over a training: the network, the optimizer, where it is and what it counted.
 
-use burn::module::Module as _;
 use peregrine_augment::HostBatch;
 use peregrine_eval::predict::{logits, softmax};
 use peregrine_eval::{Metrics, Predictions};
 use peregrine_models::{Checkpoint, CheckpointMetric, Mode, Model};
+use peregrine_pipeline::Cancelled;
 
 use crate::config::Keep;
 use crate::early_stopping::{Best, Monitor, Progress};
@@ -123,7 +123,14 @@ impl Run {
     /// Measures the epoch on the validation images, keeps the weights when they are the best.
     pub(crate) fn end_epoch(&mut self, plan: &Plan) -> anyhow::Result<()> {
         let Position { epoch, step, .. } = self.position;
-        let (metrics, val_loss) = self.validate(plan)?;
+        let (metrics, val_loss) = match self.validate(plan) {
+            // The epoch's steps are made: a resume measures first.
+            Err(error) if error.is::<Cancelled>() => {
+                self.save(plan)?;
+                return Err(error);
+            }
+            measured => measured?,
+        };
         let value = match plan.config.metric {
             Monitor::ValTop1 => metrics.top1,
             Monitor::ValMacroF1 => metrics.macro_f1,
@@ -155,9 +162,9 @@ impl Run {
     /// The metrics and the plain loss on the validation images.
     fn validate(&self, plan: &Plan) -> anyhow::Result<(Metrics, f64)> {
         let val = &plan.data.val;
-        let model = self.model.valid();
-        // A validation is short: it is not interrupted, so that a save is always between steps.
-        let logits = logits(&model, val, &plan.normalization, VAL_BATCH, &plan.device, &mut |_| Ok(()))?;
+        let model = self.model.for_inference();
+        let tick = &mut |_| plan.cx.check_cancelled();
+        let logits = logits(&model, val, &plan.normalization, VAL_BATCH, &plan.device, tick)?;
         if logits.iter().any(|x| !x.is_finite()) {
             let Position { epoch, step, .. } = self.position;
             return Err(FitError::NotFinite { epoch, step }.into());
