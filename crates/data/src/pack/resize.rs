@@ -5,8 +5,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use anyhow::Context as _;
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::{U8, U8x3};
+use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -177,7 +178,6 @@ fn scale(
     if part.is_none() && (pixels.width, pixels.height) == (width, height) {
         return Ok(pixels.clone());
     }
-    let kind = if pixels.channels == 1 { PixelType::U8 } else { PixelType::U8x3 };
     let algorithm = match filter {
         Filter::Nearest => ResizeAlg::Nearest,
         Filter::Box => ResizeAlg::Convolution(FilterType::Box),
@@ -189,16 +189,29 @@ fn scale(
     if let Some([left, top, crop_width, crop_height]) = part {
         options = options.crop(left, top, crop_width, crop_height);
     }
-    let context = || format!("resizing {}×{} pixels to {width}×{height}", pixels.width, pixels.height);
-    let source = ImageRef::new(pixels.width, pixels.height, &pixels.data, kind).with_context(context)?;
-    let mut target = Image::new(width, height, kind);
+    let channels = pixels.channels;
+    let mut data = vec![0; width as usize * height as usize * usize::from(channels)];
+    let resize = if channels == 1 { resize_typed::<U8> } else { resize_typed::<U8x3> };
+    resize(pixels, &mut data, height, width, &options)
+        .with_context(|| format!("resizing {}×{} pixels to {width}×{height}", pixels.width, pixels.height))?;
+    Ok(Pixels { width, height, channels, data })
+}
+
+/// The resizer's other entry, which looks the pixel's type up, would compile it for all 16 types.
+fn resize_typed<P: PixelTrait>(
+    pixels: &Pixels,
+    target: &mut [u8],
+    height: u32,
+    width: u32,
+    options: &ResizeOptions,
+) -> anyhow::Result<()> {
+    let source = TypedImageRef::<P>::from_buffer(pixels.width, pixels.height, &pixels.data)?;
+    let mut target = TypedImage::<P>::from_buffer(width, height, target)?;
     // The resizer keeps its buffers; one that is in use further up this thread's stack (rayon can
     // run one piece of work inside another) is left alone.
-    RESIZER
-        .with(|resizer| match resizer.try_borrow_mut() {
-            Ok(mut resizer) => resizer.resize(&source, &mut target, &options),
-            Err(_) => Resizer::new().resize(&source, &mut target, &options),
-        })
-        .with_context(context)?;
-    Ok(Pixels { width, height, channels: pixels.channels, data: target.into_vec() })
+    RESIZER.with(|resizer| match resizer.try_borrow_mut() {
+        Ok(mut resizer) => resizer.resize_typed(&source, &mut target, options),
+        Err(_) => Resizer::new().resize_typed(&source, &mut target, options),
+    })?;
+    Ok(())
 }
