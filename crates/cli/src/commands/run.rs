@@ -79,7 +79,11 @@ fn exit(summary: &RunSummary, interrupt: &Interrupt) -> Exit {
 fn highlights(opened: &Opened, options: &RunOptions, summary: &RunSummary) -> Highlights {
     let mut highlights = Highlights::default();
     let usable = |stage: &&StageOutcome| stage.status.is_usable();
-    for stage in summary.stages.iter().filter(usable).filter(|stage| stage.kind == "evaluate") {
+    // Finding an artifact checks it against its stage's whole past. A run that did nothing has
+    // better things to do: its reports are where the last run put them.
+    let changed = summary.ran > 0;
+    let evaluated = summary.stages.iter().filter(usable).filter(|stage| changed && stage.kind == "evaluate");
+    for stage in evaluated {
         if let Some(top1) = top1(opened, options, &stage.stage) {
             highlights.top1.push((stage.stage.clone(), top1));
         }
@@ -91,6 +95,11 @@ fn highlights(opened: &Opened, options: &RunOptions, summary: &RunSummary) -> Hi
             1 => opened.pipeline.name.clone(),
             _ => format!("{}.{}", opened.pipeline.name, stage.stage),
         };
+        let there = report_path(&name);
+        if !changed && there.is_file() {
+            highlights.reports.push(there);
+            continue;
+        }
         match copy_report(opened, options, &stage.stage, &name) {
             Ok(path) => highlights.reports.push(path),
             Err(error) => out::complain(&problems::error(&format!("the report was not copied: {error:#}"))),
@@ -111,11 +120,15 @@ fn copy_report(opened: &Opened, options: &RunOptions, stage: &str, name: &str) -
     let artifact = opened.engine.artifact(&opened.pipeline, options, stage, "report")?;
     let folder = home().join("reports");
     std::fs::create_dir_all(&folder).with_context(|| format!("making `{}`", folder.display()))?;
-    let name = file_name(name);
-    let html = folder.join(format!("{name}.html"));
-    replace(&artifact.dir.join("report.md"), &folder.join(format!("{name}.md")))?;
+    let html = report_path(name);
+    replace(&artifact.dir.join("report.md"), &html.with_file_name(format!("{}.md", file_name(name))))?;
     replace(&artifact.dir.join("index.html"), &html)?;
     Ok(html)
+}
+
+/// Where a person finds the report called `name`.
+fn report_path(name: &str) -> PathBuf {
+    home().join("reports").join(format!("{}.html", file_name(name)))
 }
 
 /// Puts a copy of `from` at `to` in one step, unless it is there already.
