@@ -34,8 +34,6 @@ pub enum Resize {
 pub enum Filter {
     /// The nearest pixel: for pictures of pixels.
     Nearest,
-    /// The mean of the covered pixels.
-    Box,
     /// Linear: the choice of torchvision and Pillow's default for thumbnails.
     #[default]
     Bilinear,
@@ -63,9 +61,8 @@ const MODES: [(Resize, &str); 4] = [
     (Resize::Pad, "pad"),
     (Resize::Letterbox, "letterbox"),
 ];
-const FILTERS: [(Filter, &str); 5] = [
+const FILTERS: [(Filter, &str); 4] = [
     (Filter::Nearest, "nearest"),
-    (Filter::Box, "box"),
     (Filter::Bilinear, "bilinear"),
     (Filter::Bicubic, "bicubic"),
     (Filter::Lanczos, "lanczos"),
@@ -180,7 +177,6 @@ fn scale(
     }
     let algorithm = match filter {
         Filter::Nearest => ResizeAlg::Nearest,
-        Filter::Box => ResizeAlg::Convolution(FilterType::Box),
         Filter::Bilinear => ResizeAlg::Convolution(FilterType::Bilinear),
         Filter::Bicubic => ResizeAlg::Convolution(FilterType::CatmullRom),
         Filter::Lanczos => ResizeAlg::Convolution(FilterType::Lanczos3),

@@ -1,0 +1,48 @@
+//! Images per second of `clean` and `pack` on a folder of images:
+//! `cargo run --release -p peregrine-data --example throughput -- FOLDER [SIZE]`.
+#![allow(clippy::print_stdout)]
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use peregrine_data::clean::{Clean, clean};
+use peregrine_data::ingest::{Source, ingest};
+use peregrine_data::pack::{Pack, Size, pack};
+use peregrine_pipeline::{Artifact as _, SourceFile, StageContext};
+
+fn files(folder: &Path, found: &mut Vec<SourceFile>) -> anyhow::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let path: PathBuf = entry?.path();
+        if path.is_dir() {
+            files(&path, found)?;
+        } else {
+            let content = std::fs::read(&path)?;
+            let digest = blake3::hash(&content).to_hex().to_string();
+            found.push(SourceFile { path, bytes: content.len() as u64, digest });
+        }
+    }
+    Ok(())
+}
+
+fn main() -> anyhow::Result<()> {
+    let mut args = std::env::args().skip(1);
+    let root = args.next().unwrap_or_else(|| "data/traffic_lights".to_owned());
+    let size = args.next().map_or(Ok(64), |size| size.parse())?;
+    let mut sources = Vec::new();
+    files(Path::new(&root), &mut sources)?;
+    let manifest = ingest(&Source::ImageFolder { root, tag: None }, &sources)?;
+    let scratch = tempfile::tempdir()?;
+    let cx = StageContext::detached(scratch.path());
+
+    let started = Instant::now();
+    let (kept, report) = clean(&manifest, &Clean::default(), &cx)?;
+    let seconds = started.elapsed().as_secs_f64();
+    let n = manifest.images.len();
+    println!("{}clean: {n} images in {seconds:.2} s, {:.0} images/s", report.text(), n as f64 / seconds);
+
+    let started = Instant::now();
+    pack(&kept, &Pack { size: Size::square(size), ..Pack::default() }, scratch.path(), &cx)?;
+    let (n, seconds) = (kept.images.len(), started.elapsed().as_secs_f64());
+    println!("pack to {size}×{size}: {n} images in {seconds:.2} s, {:.0} images/s", n as f64 / seconds);
+    Ok(())
+}

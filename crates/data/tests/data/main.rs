@@ -1,0 +1,9 @@
+//! The room's stages on files: real ones of the repository, and ones made here.
+#![allow(clippy::unwrap_used)]
+
+mod decoding;
+mod fixtures;
+mod ingesting;
+mod packing;
+mod planted;
+mod splitting;
