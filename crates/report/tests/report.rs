@@ -14,11 +14,11 @@ use peregrine_report::{Document, Material, Options};
 const ALL: Options = Options { title: String::new(), mistakes: 24, examples: 8 };
 
 fn demo(classes: Vec<String>) -> Material {
-    Demo { classes, picture: &material::drawn }.material().unwrap()
+    Demo { classes, picture: &material::drawn }.material().expect("material")
 }
 
 fn report(material: &Material) -> Document {
-    document(material, &ALL).unwrap()
+    document(material, &ALL).expect("a report")
 }
 
 /// The values of every `name="…"` in `html`.
