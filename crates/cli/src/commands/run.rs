@@ -31,6 +31,7 @@ pub fn call(args: &RunArgs) -> Outcome {
         return status::print(&opened, &options, args.pipeline.json);
     }
     let interrupt = Interrupt::listen(options.cancel.clone()).context("listening for signals")?;
+    tracing::info!(device = %options.device, jobs = options.jobs, home = %home().display(), "running");
     let mode = Mode::choose(args.pipeline.json, args.quiet);
     let ran = opened.engine.run(&opened.pipeline, &options, mode.sink());
     live::clear();

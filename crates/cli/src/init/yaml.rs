@@ -170,10 +170,10 @@ fn quoted(text: &str) -> String {
         return text.to_owned();
     }
     let mut out = String::from("\"");
-    for c in text.chars() {
+    // `$${` stands for a literal `${`, which would be a variable.
+    for c in text.replace("${", "$${").chars() {
         match c {
             '"' | '\\' => out.extend(['\\', c]),
-            // `$${` keeps a brace in a folder's name from being read as a variable.
             c if c.is_control() => {
                 let _ = write!(out, "\\u{:04x}", c as u32);
             }
@@ -207,6 +207,7 @@ mod tests {
     fn odd_folder_names_are_quoted() {
         assert_eq!(quoted("data/traffic_lights"), "data/traffic_lights");
         assert_eq!(quoted("my photos: \"best\""), "\"my photos: \\\"best\\\"\"");
+        assert_eq!(quoted("a${b}"), "\"a$${b}\"");
         assert_eq!(quoted("no"), "\"no\"");
         assert_eq!(quoted("1e3"), "\"1e3\"");
         assert_eq!(quoted("a\tb"), "\"a\\u0009b\"");
