@@ -72,6 +72,7 @@ fn records(place: &Place) -> BTreeMap<String, Value> {
                 continue;
             };
             let record: Value = serde_json::from_str(&text).expect("a record");
+            let record = &record["entry"];
             let name = kind.file_name().expect("a name").to_string_lossy().into_owned();
             let outputs: BTreeMap<String, Value> = record["outputs"]
                 .as_object()
