@@ -41,8 +41,6 @@ pub struct TrainConfig {
     pub early_stopping: Option<EarlyStopping>,
     /// Which epoch's weights the output `checkpoint` holds.
     pub keep: Keep,
-    /// Which average of the weights over the steps is kept.
-    pub averaging: Averaging,
     /// How many threads prepare batches ahead; 0 prepares them between the steps. Changes no
     /// result and is in no fingerprint.
     #[serde(skip_serializing)]
@@ -66,15 +64,6 @@ pub enum Keep {
     Last,
 }
 
-/// Which average of the weights over the steps is kept.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Averaging {
-    /// None: the weights of the step itself.
-    #[default]
-    None,
-}
-
 impl Default for TrainConfig {
     fn default() -> Self {
         Self {
@@ -89,7 +78,6 @@ impl Default for TrainConfig {
             metric: Monitor::default(),
             early_stopping: None,
             keep: Keep::default(),
-            averaging: Averaging::default(),
             workers: 2,
             checkpoint_every_steps: 0,
         }
