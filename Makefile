@@ -11,7 +11,7 @@ PEERS    ?=
 PEREGRINE = $(or $(CARGO_TARGET_DIR),target)/debug/peregrine
 
 .DEFAULT_GOAL := help
-.PHONY: help pipeline stage test lint regression baseline sample-data bench docs libtorch clean binary backend
+.PHONY: help pipeline stage test lint regression gate baseline sample-data bench docs libtorch clean binary backend
 
 # BACKEND=tch links LibTorch and trains on it. Without it nothing here looks for LibTorch.
 ifeq ($(BACKEND),tch)
@@ -32,6 +32,7 @@ help:
 	@echo '  make test          all tests'
 	@echo '  make lint          formatting, clippy without warnings, licences and advisories'
 	@echo '  make regression    run PIPELINE and hold its metrics against the baseline (fails below it)'
+	@echo '  make gate          flip a fifth of the training labels and hold the regression to fail on them'
 	@echo '  make baseline      write the metrics of PIPELINE as its new baseline'
 	@echo '  make sample-data   draw data/sample again from the Fashion-MNIST files'
 	@echo '  make bench         speed, with a peer beside it where PEERS names a Python environment'
@@ -73,6 +74,9 @@ lint: backend
 regression: binary
 	@$(PEREGRINE) run $(PIPELINE) $(DEVICE) $(ARGS)
 	@$(PEREGRINE) show $(PIPELINE) regression.verdict $(DEVICE) $(ARGS)
+
+gate: binary
+	@PEREGRINE=$(PEREGRINE) scripts/flip-labels.sh $(DEVICE)
 
 baseline: binary
 	@PEREGRINE=$(PEREGRINE) CARGO="$(CARGO)" DEVICE="$(DEVICE)" scripts/baseline.sh $(PIPELINE) $(STAGE)
