@@ -50,11 +50,12 @@ stage: binary
 	@test -n "$(STAGE)" || { echo 'error: no stage was named (make stage STAGE=clean)' >&2; exit 2; }
 	@$(PEREGRINE) run $(PIPELINE) $(STAGE) $(DEVICE) $(ARGS)
 
-# nextest runs tests side by side across crates; what it cannot run are the examples in documentation.
+# nextest runs tests side by side across crates, and closes with the one summary of them all; what it can't
+# run are the examples in documentation, so those come first.
 test: backend
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
-	    $(CARGO) nextest run --workspace $(FEATURES) $(ARGS) && \
-	    $(CARGO) test --quiet --workspace --doc $(FEATURES); \
+	    $(CARGO) test --quiet --workspace --doc $(FEATURES) && \
+	    $(CARGO) nextest run --workspace $(FEATURES) $(ARGS); \
 	else \
 	    $(CARGO) test --workspace $(FEATURES) $(ARGS); \
 	fi

@@ -144,7 +144,9 @@ impl Checker<'_> {
                 (None, Rest::Open) => {}
                 (None, Rest::Closed) => {
                     let known = object.properties.into_iter().flat_map(|map| map.keys().map(String::as_str));
-                    let known: Vec<&str> = known.filter(|known| node.get(known).is_none()).collect();
+                    // A key of the file is not given twice; an override may mean one that is there.
+                    let free = |known: &&str| entry.key_span.source > 0 || node.get(known).is_none();
+                    let known: Vec<&str> = known.filter(free).collect();
                     let owner = if name == PARAMS { self.owner.to_owned() } else { format!("`{name}`") };
                     let what = if name == PARAMS { "param" } else { "key" };
                     let message = format!("{owner} has no {what} `{}`", shorten(&entry.key));

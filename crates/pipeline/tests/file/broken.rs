@@ -163,6 +163,9 @@ fn wrong_overrides_are_shown_as_they_were_written() {
     ];
     let all: Vec<String> = sets.iter().map(|set| format!("{}\n", errors(&text, &[set]))).collect();
     insta::assert_snapshot!("overrides", all.join("\n"));
+    let given = format!("{HEAD}  {TRAIN}, epochs: 5 }} }}\n");
+    let meant = errors(&given, &["stages.train.params.epcohs=2"]).to_string();
+    assert!(meant.contains("did you mean `epochs`?"), "a key that the file has may be meant: {meant}");
     assert!(Override::parse("stages.train.params.epochs").is_err());
     assert!(Override::parse("stages..epochs=1").is_err());
 }
