@@ -31,10 +31,13 @@ for _ in $(seq "$rounds"); do
     echo $(((ended - begun) / 1000000))
 done >unsorted
 sort -n unsorted >times
+# A run remembers what it hashed; files younger than two seconds are hashed again.
+sleep 3
+"$peregrine" run hash.yaml --quiet >output 2>&1 || { cat output >&2; echo "error: \`run\` failed" >&2; exit 1; }
 begun=$(date +%s%N)
-"$peregrine" status hash.yaml >output 2>&1
+"$peregrine" run hash.yaml --quiet >output 2>&1
 again=$((($(date +%s%N) - begun) / 1000000))
 middle=$(sed -n "$(((rounds + 1) / 2))p" times)
 echo "listing and hashing 10,000 files, 1 GB, $rounds rounds, $(nproc) cores (at least 1.0 GB/s is wanted):"
 echo "  first   $middle ms ($(head -n 1 times) .. $(tail -n 1 times)), $(awk -v t="$middle" 'BEGIN { printf "%.2f", 1000 / t }') GB/s"
-echo "  again   $again ms (files that did not change are not read)"
+echo "  again   $again ms (a second run: files that did not change are not read)"
