@@ -7,7 +7,7 @@
 mod convert;
 mod structure;
 
-use std::io::Cursor;
+use std::io::{Cursor, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
 use image::metadata::Orientation;
@@ -98,17 +98,30 @@ pub struct Head {
     pub channels: u8,
 }
 
-/// Reads the whole file `path`.
+/// Reads the file `path`: all of it, or `length` bytes from `offset`.
 ///
 /// # Errors
-/// When it can't be read or is longer than [`MAX_BYTES`].
-pub fn read_file(path: &Path) -> Result<Vec<u8>, Unreadable> {
+/// When it can't be read, is shorter than that, or is longer than [`MAX_BYTES`].
+pub fn read_file(path: &Path, part: Option<(u64, u64)>) -> Result<Vec<u8>, Unreadable> {
     let io = |error: std::io::Error| Unreadable::Io(error.to_string());
-    let length = std::fs::metadata(path).map_err(io)?.len();
+    let mut file = std::fs::File::open(path).map_err(io)?;
+    let (offset, length) = match part {
+        Some(part) => part,
+        None => (0, file.metadata().map_err(io)?.len()),
+    };
     if length > MAX_BYTES {
         return Err(Unreadable::TooLarge(format!("the file has {length} bytes")));
     }
-    std::fs::read(path).map_err(io)
+    if offset > 0 {
+        file.seek(SeekFrom::Start(offset)).map_err(io)?;
+    }
+    let mut bytes = Vec::with_capacity(length as usize + 1);
+    let limit = if part.is_some() { length } else { MAX_BYTES };
+    file.take(limit).read_to_end(&mut bytes).map_err(io)?;
+    if part.is_some() && bytes.len() as u64 != length {
+        return Err(Unreadable::Io(format!("it ends before byte {}", offset + length)));
+    }
+    Ok(bytes)
 }
 
 /// Decodes an image file.

@@ -4,7 +4,7 @@ use anyhow::bail;
 use peregrine_pipeline::StageContext;
 use rayon::prelude::*;
 
-use crate::decode::{self, Unreadable};
+use crate::decode::Unreadable;
 use crate::manifest::ImageRecord;
 
 /// Reads `record`'s file and checks that it still is what `ingest` saw.
@@ -12,7 +12,7 @@ use crate::manifest::ImageRecord;
 /// # Errors
 /// When the file is gone or changed; the inner error when it is too large to read.
 pub(crate) fn read_verified(record: &ImageRecord) -> anyhow::Result<Result<Vec<u8>, Unreadable>> {
-    let bytes = match decode::read_file(&record.file()) {
+    let bytes = match record.read() {
         Ok(bytes) => bytes,
         Err(Unreadable::Io(error)) => {
             bail!("`{}` can't be read: {error} (it was there when `ingest` ran; run again)", record.path)

@@ -12,6 +12,7 @@ use polars::prelude::{Column, NamedFrom as _, Series};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::decode::{self, Unreadable};
 use crate::{escape, table};
 
 /// Which part of the data a manifest or pack is.
@@ -29,6 +30,8 @@ pub enum Split {
     Val,
     /// What is measured once.
     Test,
+    /// One fold of a cross-validation: not seen by the model that is fitted on the other folds.
+    HeldOut,
 }
 
 impl Split {
@@ -39,6 +42,7 @@ impl Split {
             Self::Train => "train",
             Self::Val => "val",
             Self::Test => "test",
+            Self::HeldOut => "held_out",
         }
     }
 
@@ -68,6 +72,9 @@ pub struct ImageRecord {
     pub id: String,
     /// The file as text, openable from the working directory; see [`ImageRecord::file`].
     pub path: String,
+    /// Where in that file the image's [`bytes`](Self::bytes) begin, for images inside of a larger
+    /// file (an archive, a table of raw pixels); none when the image is the whole file.
+    pub offset: Option<u64>,
     /// The index of its class in [`Manifest::classes`].
     pub label: u32,
     /// BLAKE3 of the file's bytes, in hex.
@@ -84,12 +91,43 @@ pub struct ImageRecord {
     pub predefined: Option<Split>,
     /// Whether it was made by a stage (a copy, a generated image) and must stay in train.
     pub synthetic: bool,
+    /// What checks said of it and what was done about it, where it stayed all the same:
+    /// `wrong_label relabel: …`, several joined by `; `. Empty for most.
+    pub notes: String,
+}
+
+impl Default for ImageRecord {
+    /// A record without name and file, that counts 1.
+    fn default() -> Self {
+        Self {
+            id: String::new(),
+            path: String::new(),
+            offset: None,
+            label: 0,
+            digest: String::new(),
+            bytes: 0,
+            source: String::new(),
+            group: None,
+            weight: 1.0,
+            predefined: None,
+            synthetic: false,
+            notes: String::new(),
+        }
+    }
 }
 
 impl ImageRecord {
     /// The file, openable from the working directory, whatever bytes its name holds.
     pub fn file(&self) -> PathBuf {
         escape::to_path(&self.path)
+    }
+
+    /// The bytes of the image's file, or of its part of a larger file.
+    ///
+    /// # Errors
+    /// When they can't be read.
+    pub fn read(&self) -> Result<Vec<u8>, Unreadable> {
+        decode::read_file(&self.file(), self.offset.map(|offset| (offset, self.bytes)))
     }
 }
 
@@ -164,6 +202,7 @@ impl Manifest {
         vec![
             texts("id", of(|i| &i.id)),
             texts("path", of(|i| &i.path)),
+            Series::new("offset".into(), images.iter().map(|i| i.offset).collect::<Vec<_>>()).into(),
             Series::new("label".into(), images.iter().map(|i| i.label).collect::<Vec<_>>()).into(),
             texts("class", images.iter().map(|i| Some(self.class_of(i)))),
             texts("digest", of(|i| &i.digest)),
@@ -173,6 +212,7 @@ impl Manifest {
             Series::new("weight".into(), images.iter().map(|i| i.weight).collect::<Vec<_>>()).into(),
             texts("predefined", images.iter().map(|i| i.predefined.map(Split::name))),
             Series::new("synthetic".into(), images.iter().map(|i| i.synthetic).collect::<Vec<_>>()).into(),
+            texts("notes", of(|i| &i.notes)),
         ]
     }
 }
@@ -192,6 +232,7 @@ impl Artifact for Manifest {
         let frame = table::read(&dir.join(ROWS))?;
         let ids = table::texts(&frame, "id")?;
         let mut paths = table::texts(&frame, "path")?.into_iter();
+        let mut offsets = table::optional_u64s(&frame, "offset")?.into_iter();
         let mut labels = table::u32s(&frame, "label")?.into_iter();
         let mut digests = table::texts(&frame, "digest")?.into_iter();
         let mut bytes = table::u64s(&frame, "bytes")?.into_iter();
@@ -200,10 +241,12 @@ impl Artifact for Manifest {
         let mut weights = table::f32s(&frame, "weight")?.into_iter();
         let mut predefined = table::optional_texts(&frame, "predefined")?.into_iter();
         let mut synthetic = table::bools(&frame, "synthetic")?.into_iter();
+        let mut notes = table::texts(&frame, "notes")?.into_iter();
         let mut next = |id| {
             Some(ImageRecord {
                 id,
                 path: paths.next()?,
+                offset: offsets.next()?,
                 label: labels.next()?,
                 digest: digests.next()?,
                 bytes: bytes.next()?,
@@ -212,6 +255,7 @@ impl Artifact for Manifest {
                 weight: weights.next()?,
                 predefined: predefined.next()?.as_deref().and_then(Split::from_name),
                 synthetic: synthetic.next()?,
+                notes: notes.next()?,
             })
         };
         let images = ids.into_iter().map(|id| next(id).context("columns of different lengths"));
@@ -256,13 +300,26 @@ impl Artifact for Manifest {
     }
 
     fn table(&self) -> Option<Table> {
-        let columns =
-            ["id", "class", "path", "digest", "bytes", "source", "group", "weight", "split", "synthetic"];
+        let columns = [
+            "id",
+            "class",
+            "path",
+            "offset",
+            "digest",
+            "bytes",
+            "source",
+            "group",
+            "weight",
+            "split",
+            "synthetic",
+            "notes",
+        ];
         let row = |image: &ImageRecord| {
             vec![
                 image.id.clone(),
                 self.class_of(image).to_owned(),
                 image.path.clone(),
+                image.offset.map(|offset| offset.to_string()).unwrap_or_default(),
                 image.digest.clone(),
                 image.bytes.to_string(),
                 image.source.clone(),
@@ -270,6 +327,7 @@ impl Artifact for Manifest {
                 image.weight.to_string(),
                 image.predefined.map(Split::name).unwrap_or_default().to_owned(),
                 image.synthetic.to_string(),
+                image.notes.clone(),
             ]
         };
         Some(Table {

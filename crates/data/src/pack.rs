@@ -190,7 +190,7 @@ fn channels(manifest: &Manifest, wanted: Channels, cx: &StageContext) -> anyhow:
     for part in pictures.chunks(64) {
         let mut colour = false;
         let head = |record: &&ImageRecord| {
-            let bytes = decode::read_file(&record.file());
+            let bytes = record.read();
             Ok(bytes.and_then(|bytes| decode::head(&bytes)).is_ok_and(|head| head.channels == 3))
         };
         let quiet = StageContext { progress: std::sync::Arc::new(|_| {}), ..cx.clone() };

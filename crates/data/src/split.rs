@@ -49,8 +49,8 @@ const TEST: Output<Manifest> = Output::new("test", "what is measured at the end"
 
 impl Stage for SplitImages {
     const KIND: &'static str = "split";
-    /// 1: first version.
-    const VERSION: u32 = 1;
+    /// 2: records have an offset and notes.
+    const VERSION: u32 = 2;
     const INPUTS: &'static [Port] = &[MANIFEST.port()];
     const OUTPUTS: &'static [Port] = &[TRAIN.port(), VAL.port(), TEST.port()];
     const USES: Uses = Uses::NOTHING.seed();
@@ -97,7 +97,7 @@ impl Unit {
         match split {
             Split::Test => [0.0, test],
             Split::Val => [test, test + val],
-            Split::Train | Split::All => [test + val, 1.0],
+            Split::Train | Split::All | Split::HeldOut => [test + val, 1.0],
         }
     }
 
@@ -121,7 +121,7 @@ impl Unit {
 /// # Errors
 /// When it is val or test already, holds copies, or leaves a wanted split empty.
 pub fn split(manifest: &Manifest, params: &SplitImages, seed: Seed) -> anyhow::Result<[Manifest; 3]> {
-    if matches!(manifest.split, Split::Val | Split::Test) {
+    if matches!(manifest.split, Split::Val | Split::Test | Split::HeldOut) {
         bail!("the manifest is the {} split already", manifest.split);
     }
     if let Some(copy) = manifest.images.iter().find(|image| image.synthetic) {

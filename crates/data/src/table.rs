@@ -44,6 +44,11 @@ pub(crate) fn optional_texts(frame: &DataFrame, name: &str) -> anyhow::Result<Ve
     Ok(column.str()?.iter().map(|text| text.map(str::to_owned)).collect())
 }
 
+/// The column `name` of 64-bit counts with gaps.
+pub(crate) fn optional_u64s(frame: &DataFrame, name: &str) -> anyhow::Result<Vec<Option<u64>>> {
+    Ok(column(frame, name, &DataType::UInt64)?.u64()?.iter().collect())
+}
+
 macro_rules! numbers {
     ($(#[$doc:meta] $name:ident: $method:ident, $dtype:ident, $t:ty;)*) => {$(
         #[$doc]

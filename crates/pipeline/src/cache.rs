@@ -15,6 +15,7 @@
 //! It does not know why a stage has to run (`dirty.rs`), nor which one does (`plan.rs`).
 
 mod commit;
+mod earlier;
 mod entry;
 mod gc;
 mod lock;

@@ -100,6 +100,10 @@ pub struct Lineage {
 /// Where a stage's progress goes.
 pub type ProgressSink = Arc<dyn Fn(Progress) + Send + Sync>;
 
+/// Gives the folders of the output `port` in the cache's whole entries of a kind: first those that
+/// this stage made, then those of others, the newest first.
+pub type Archive = Arc<dyn Fn(&str, &str) -> Box<dyn Iterator<Item = PathBuf>> + Send + Sync>;
+
 /// What a running stage is given.
 #[derive(Clone)]
 pub struct StageContext {
@@ -109,6 +113,11 @@ pub struct StageContext {
     pub inputs: BTreeMap<String, Vec<ArtifactRef>>,
     /// The folder (in `tmp/`) below which each output port has a folder.
     pub out: PathBuf,
+    /// Where `out` will lie once the stage has succeeded; for outputs that name files inside of
+    /// themselves.
+    pub entry: PathBuf,
+    /// Finds earlier outputs; see [`StageContext::earlier`].
+    pub archive: Archive,
     /// A folder of the stage's own that outlives a kill, found again by the next run with the same
     /// fingerprint and removed when the stage succeeds. Made on first use.
     pub resume: PathBuf,
@@ -134,6 +143,8 @@ impl StageContext {
             stage: "detached".to_owned(),
             inputs: BTreeMap::new(),
             out: out.join("out"),
+            entry: out.join("out"),
+            archive: Arc::new(|_, _| Box::new(std::iter::empty())),
             resume: out.join("resume"),
             seed: Seed(0),
             device: "flex".to_owned(),
@@ -217,6 +228,16 @@ impl StageContext {
         let dir = self.out.join(port.name);
         std::fs::create_dir_all(&dir).with_context(|| format!("making `{}`", dir.display()))?;
         Ok(dir)
+    }
+
+    /// The outputs at `port` of stages of `kind` that are in the cache, those of this stage first,
+    /// then the newest first: where work that was done before can be found again. Every file is
+    /// hashed before it is believed; what can't be loaded is left out.
+    ///
+    /// What is there depends on the history of the folder, so it may save work but must never
+    /// change what the stage writes.
+    pub fn earlier<T: Artifact>(&self, kind: &str, port: &str) -> impl Iterator<Item = T> + use<T> {
+        (self.archive)(kind, port).filter_map(|dir| T::load(&dir).ok())
     }
 
     /// The folder that outlives a kill.

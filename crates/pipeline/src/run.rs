@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
-use crate::cache::{Check, Entry, EntryLock, Lookup, OwnedTmp, Staged, Taken, disk_full, free_bytes};
+use crate::cache::{Cache, Check, Entry, EntryLock, Lookup, OwnedTmp, Staged, Taken, disk_full, free_bytes};
 use crate::cancel::CancelToken;
-use crate::context::{ArtifactRef, Progress, StageContext};
+use crate::context::{Archive, ArtifactRef, Progress, StageContext};
 use crate::dirty::DirtyReason;
 use crate::error::{Failure, StageError, bytes};
 use crate::event::{Event, EventSink, Reason, RunSummary, StageOutcome, StageStatus};
@@ -209,6 +209,8 @@ impl Run {
             stage: node.name.clone(),
             inputs,
             out: staged.dir.clone(),
+            entry: self.planner.cache.home.place(&made.recipe.kind, &made.fingerprint),
+            archive: archive(&self.planner.cache, &node.name),
             resume: self.planner.cache.home.resume(&made.recipe.kind, &made.fingerprint),
             seed: if node.kind.uses.seed { self.planner.seed(stage) } else { Seed(0) },
             device: if node.kind.uses.device { self.planner.device(stage).to_owned() } else { String::new() },
@@ -396,6 +398,12 @@ impl Work for Run {
         self.settled(stage, end.status(), took.as_secs_f64(), reason, fingerprint);
         self.recorder.flush();
     }
+}
+
+/// Looks for earlier outputs of stages like the one called `stage`.
+fn archive(cache: &Arc<Cache>, stage: &str) -> Archive {
+    let (cache, stage) = (Arc::clone(cache), stage.to_owned());
+    Arc::new(move |kind, port| Box::new(cache.earlier(kind, port, &stage)))
 }
 
 /// The reference to an output of an entry.

@@ -77,8 +77,8 @@ const WEIGHTS: Output<ClassWeights> = Output::new("class_weights", "how much eac
 
 impl Stage for Balance {
     const KIND: &'static str = "balance";
-    /// 1: first version.
-    const VERSION: u32 = 1;
+    /// 2: records have an offset and notes.
+    const VERSION: u32 = 2;
     const INPUTS: &'static [Port] = &[MANIFEST.port()];
     const OUTPUTS: &'static [Port] = &[BALANCED.port(), WEIGHTS.port()];
     const USES: Uses = Uses::NOTHING.seed();

@@ -108,8 +108,8 @@ const REPORT: Output<CleanReport> = Output::new("report", "what was found and re
 
 impl Stage for Clean {
     const KIND: &'static str = "clean";
-    /// 1: first version.
-    const VERSION: u32 = 1;
+    /// 2: records have an offset and notes.
+    const VERSION: u32 = 2;
     const INPUTS: &'static [Port] = &[MANIFEST.port()];
     const OUTPUTS: &'static [Port] = &[CLEANED.port(), REPORT.port()];
 

@@ -82,8 +82,8 @@ const MANIFEST: Output<Manifest> = Output::new("manifest", "every image of the s
 
 impl Stage for Ingest {
     const KIND: &'static str = "ingest";
-    /// 1: first version.
-    const VERSION: u32 = 1;
+    /// 2: records have an offset and notes.
+    const VERSION: u32 = 2;
     const INPUTS: &'static [Port] = &[];
     const OUTPUTS: &'static [Port] = &[MANIFEST.port()];
 
@@ -150,14 +150,10 @@ fn record(root: &Path, relative: &Path, file: &SourceFile, tag: &str) -> ImageRe
     ImageRecord {
         id: id(relative),
         path: escape::to_text(&root.join(relative)),
-        label: 0,
         digest: file.digest.clone(),
         bytes: file.bytes,
         source: tag.to_owned(),
-        group: None,
-        weight: 1.0,
-        predefined: None,
-        synthetic: false,
+        ..ImageRecord::default()
     }
 }
 

@@ -59,7 +59,7 @@ pub fn survey(root: &Path) -> anyhow::Result<Survey> {
     let step = images.len().div_ceil(LOOKS).max(1);
     let heads = images.iter().step_by(step);
     let heads: Vec<decode::Head> =
-        heads.filter_map(|file| decode::head(&decode::read_file(file).ok()?).ok()).collect();
+        heads.filter_map(|file| decode::head(&decode::read_file(file, None).ok()?).ok()).collect();
     let median = |mut sides: Vec<u32>| {
         sides.sort_unstable();
         sides.get(sides.len() / 2).copied().unwrap_or(0)

@@ -92,10 +92,7 @@ pub fn record(id: &str, label: u32) -> ImageRecord {
         digest: blake3::hash(id.as_bytes()).to_hex().to_string(),
         bytes: 1,
         source: "test".to_owned(),
-        group: None,
-        weight: 1.0,
-        predefined: None,
-        synthetic: false,
+        ..ImageRecord::default()
     }
 }
 

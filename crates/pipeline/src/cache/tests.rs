@@ -296,3 +296,24 @@ fn a_running_stage_never_reads_what_only_the_file_system_vouches_for() {
     let summary = bench.run();
     assert_eq!(words(&summary), "a:cached b:cached c:ran d:cached e:ran");
 }
+
+#[test]
+fn a_stage_is_offered_earlier_outputs_of_its_own_first_and_no_damaged_ones() {
+    let mut bench = bench();
+    bench.run();
+    for add in 2..=3 {
+        bench.change("d", |toy| toy.add = add);
+        bench.run();
+    }
+    let home = bench.path("home");
+    let cache = std::sync::Arc::new(Cache::new(&home, &home));
+    let offered = |stage: &str| cache.earlier("plain", "numbers", stage).collect::<Vec<_>>();
+    let stage_of = |dir: &Path| Entry::read(dir.parent().unwrap()).unwrap().unwrap().stage;
+    let before = offered("d");
+    assert!(before[..3].iter().all(|dir| stage_of(dir) == "d"), "{before:?}");
+    assert!(before[3..].iter().all(|dir| stage_of(dir) != "d"));
+    let file = before[0].join("numbers.txt");
+    damage(&file, &mut Seed(3).draws());
+    assert!(!offered("d").contains(&before[0]));
+    assert_eq!(cache.earlier("nothing", "numbers", "d").count(), 0);
+}

@@ -31,6 +31,6 @@ fn main() -> anyhow::Result<()> {
 /// A picture of the sample data; an error where it is planted broken.
 fn sample(class: usize, index: usize) -> anyhow::Result<Pixels> {
     let name = format!("data/sample/{}/{:04}.png", material::fashion()[class], index + 1);
-    let bytes = decode::read_file(Path::new(&name))?;
+    let bytes = decode::read_file(Path::new(&name), None)?;
     Ok(decode::decode(&bytes)?.pixels)
 }
