@@ -17,6 +17,10 @@ use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 
+/// Bump when the same file gives other pixels or another verdict than before: what earlier stages
+/// kept of a picture is then not used again, and the kinds that decode bump their own `VERSION`.
+/// 1: first version.
+pub const VERSION: u32 = 1;
 /// The most pixels an image may have: 50 million.
 pub const MAX_PIXELS: u64 = 50_000_000;
 /// The most memory decoding an image may take, and the longest file that is read: 256 MiB.

@@ -1,5 +1,7 @@
 //! Reading the files of a manifest: checked against their hashes, in parallel, with progress.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use anyhow::bail;
 use peregrine_pipeline::StageContext;
 use rayon::prelude::*;
@@ -56,5 +58,33 @@ pub(crate) fn map<I: Sync, O: Send>(
         done += part.len() as u64;
         cx.progress(done, total, "images", "");
     }
+    Ok(())
+}
+
+/// Like [`map`], but asks `known` first what is known of an item from earlier work, and says at the
+/// end how many images were decoded and how many were not, because something was known of them.
+///
+/// # Errors
+/// As [`map`].
+pub(crate) fn map_reusing<I: Sync, O: Send>(
+    cx: &StageContext,
+    items: &[I],
+    chunk: usize,
+    known: impl Fn(&I) -> Option<O> + Sync,
+    work: impl Fn(&I) -> anyhow::Result<O> + Sync,
+    take: impl FnMut(&I, O) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let decoded = AtomicU64::new(0);
+    let work = |item: &I| match known(item) {
+        Some(output) => Ok(output),
+        None => {
+            decoded.fetch_add(1, Ordering::Relaxed);
+            work(item)
+        }
+    };
+    map(cx, items, chunk, work, take)?;
+    let decoded = decoded.into_inner();
+    let reused = items.len() as u64 - decoded;
+    tracing::info!(stage = cx.stage, decoded, reused, "looked at the images");
     Ok(())
 }

@@ -10,8 +10,10 @@ use anyhow::{Context as _, ensure};
 use memmap2::Mmap;
 use peregrine_pipeline::{Artifact, Count, Table};
 use polars::prelude::{NamedFrom as _, Series};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::decode;
 use crate::manifest::{Split, read_json, write_json};
 use crate::table;
 
@@ -47,9 +49,33 @@ pub struct ImageSet {
     pub labels: Vec<u32>,
     /// How much each image counts in the loss.
     pub weights: Vec<f32>,
+    /// BLAKE3 of each image's file in hex, as in the manifest; of its pixels where there was no file.
+    pub digests: Vec<String>,
+    /// Whether each image's file holds colour, whatever [`ImageSetMeta::channels`] made of it.
+    colour: Vec<bool>,
     /// Which stored picture each image is; copies share one.
     slots: Vec<u32>,
+    /// The [`decode::VERSION`] that made the pixels; 0 for pixels from elsewhere.
+    decoding: u32,
     store: Store,
+}
+
+/// What `images.json` holds.
+#[derive(Serialize, Deserialize)]
+struct Head {
+    meta: ImageSetMeta,
+    decoding: u32,
+}
+
+/// The rows of a set that `pack` writes.
+#[derive(Debug, Default)]
+pub(crate) struct Rows {
+    pub ids: Vec<String>,
+    pub labels: Vec<u32>,
+    pub weights: Vec<f32>,
+    pub digests: Vec<String>,
+    pub colour: Vec<bool>,
+    pub slots: Vec<u32>,
 }
 
 #[derive(Debug, Clone)]
@@ -84,8 +110,11 @@ impl ImageSet {
         weights: Vec<f32>,
         pixels: Vec<u8>,
     ) -> anyhow::Result<Self> {
-        let slots = (0..ids.len() as u32).collect();
-        Self { meta, ids, labels, weights, slots, store: Store::Memory(Arc::new(pixels)) }.validated()
+        let size = (meta.height * meta.width * meta.channels).max(1);
+        let digests = pixels.par_chunks(size).map(|image| blake3::hash(image).to_hex().to_string()).collect();
+        let (colour, slots) = (vec![meta.channels == 3; ids.len()], (0..ids.len() as u32).collect());
+        let store = Store::Memory(Arc::new(pixels));
+        Self { meta, ids, labels, weights, digests, colour, slots, decoding: 0, store }.validated()
     }
 
     /// The number of images.
@@ -113,6 +142,16 @@ impl ImageSet {
         self.meta.height * self.meta.width * self.meta.channels
     }
 
+    /// Whether the file of one image holds colour.
+    pub(crate) fn has_colour(&self, index: usize) -> bool {
+        self.colour[index]
+    }
+
+    /// Whether today's code would make the same pixels of the same files.
+    pub(crate) fn is_current(&self) -> bool {
+        self.decoding == decode::VERSION
+    }
+
     /// The number of images of each class.
     pub fn class_counts(&self) -> Vec<usize> {
         let mut counts = vec![0; self.meta.classes.len()];
@@ -123,10 +162,12 @@ impl ImageSet {
     fn validated(self) -> anyhow::Result<Self> {
         let (n, size) = (self.ids.len(), self.image_bytes());
         ensure!(
-            self.labels.len() == n && self.weights.len() == n && self.slots.len() == n,
-            "the set has {n} ids, {} labels and {} weights",
+            [self.labels.len(), self.weights.len(), self.digests.len(), self.colour.len(), self.slots.len()]
+                == [n; 5],
+            "the set has {n} ids, {} labels, {} weights and {} digests",
             self.labels.len(),
-            self.weights.len()
+            self.weights.len(),
+            self.digests.len()
         );
         ensure!(size > 0, "the images have no pixels");
         let stored = self.store.bytes().len() / size;
@@ -148,36 +189,43 @@ impl ImageSet {
     }
 }
 
-/// Writes everything but the pixels of a set into `dir`.
-pub(crate) fn save_index(
-    dir: &Path,
-    meta: &ImageSetMeta,
-    ids: &[String],
-    labels: &[u32],
-    weights: &[f32],
-    slots: &[u32],
-) -> anyhow::Result<()> {
-    write_json(&dir.join(META), meta)?;
+/// Writes everything but the pixels of a set, made by today's decoding, into `dir`.
+pub(crate) fn save_index(dir: &Path, meta: &ImageSetMeta, rows: &Rows) -> anyhow::Result<()> {
+    write_index(dir, meta, decode::VERSION, rows)
+}
+
+fn write_index(dir: &Path, meta: &ImageSetMeta, decoding: u32, rows: &Rows) -> anyhow::Result<()> {
+    write_json(&dir.join(META), &Head { meta: meta.clone(), decoding })?;
     let columns = vec![
-        Series::new("id".into(), ids).into(),
-        Series::new("label".into(), labels).into(),
-        Series::new("weight".into(), weights).into(),
-        Series::new("slot".into(), slots).into(),
+        Series::new("id".into(), &rows.ids).into(),
+        Series::new("label".into(), &rows.labels).into(),
+        Series::new("weight".into(), &rows.weights).into(),
+        Series::new("digest".into(), &rows.digests).into(),
+        Series::new("colour".into(), &rows.colour).into(),
+        Series::new("slot".into(), &rows.slots).into(),
     ];
-    table::write(&dir.join(ROWS), ids.len(), columns)
+    table::write(&dir.join(ROWS), rows.ids.len(), columns)
 }
 
 impl Artifact for ImageSet {
     const TYPE: &'static str = "images";
 
     fn save(&self, dir: &Path) -> anyhow::Result<()> {
-        save_index(dir, &self.meta, &self.ids, &self.labels, &self.weights, &self.slots)?;
+        let rows = Rows {
+            ids: self.ids.clone(),
+            labels: self.labels.clone(),
+            weights: self.weights.clone(),
+            digests: self.digests.clone(),
+            colour: self.colour.clone(),
+            slots: self.slots.clone(),
+        };
+        write_index(dir, &self.meta, self.decoding, &rows)?;
         let path = dir.join(PIXELS);
         std::fs::write(&path, self.store.bytes()).with_context(|| format!("writing `{}`", path.display()))
     }
 
     fn load(dir: &Path) -> anyhow::Result<Self> {
-        let meta: ImageSetMeta = read_json(&dir.join(META))?;
+        let Head { meta, decoding } = read_json(&dir.join(META))?;
         let frame = table::read(&dir.join(ROWS))?;
         let path = dir.join(PIXELS);
         let file = File::open(&path).with_context(|| format!("opening `{}`", path.display()))?;
@@ -194,7 +242,10 @@ impl Artifact for ImageSet {
             ids: table::texts(&frame, "id")?,
             labels: table::u32s(&frame, "label")?,
             weights: table::f32s(&frame, "weight")?,
+            digests: table::texts(&frame, "digest")?,
+            colour: table::bools(&frame, "colour")?,
             slots: table::u32s(&frame, "slot")?,
+            decoding,
             store,
         };
         set.validated().with_context(|| format!("loading `{}`", dir.display()))

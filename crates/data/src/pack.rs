@@ -6,25 +6,27 @@
 mod moments;
 mod params;
 mod resize;
+mod reuse;
+mod writer;
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{BufWriter, Write as _};
 use std::path::Path;
 
-use anyhow::{Context as _, bail, ensure};
+use anyhow::{bail, ensure};
 use peregrine_pipeline::{Input, Output, ParamProblem, Port, Stage, StageContext};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::decode::{self, Pixels, Unreadable};
+use crate::decode::{self, Unreadable};
 use crate::files;
-use crate::image_set::{self, ImageSet, ImageSetMeta};
+use crate::image_set::{self, ImageSet, ImageSetMeta, Rows};
 use crate::manifest::{ImageRecord, Manifest};
 
 pub(crate) use moments::Moments;
 pub use params::{Channels, Size};
 pub use resize::{Filter, Recipe, Resize, fit_within};
+use reuse::Earlier;
+use writer::{Shape, Slot, Writer};
 
 /// Decodes every image, brings it to one size and packs all into one memory-mapped file of bytes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -66,8 +68,8 @@ const IMAGES: Output<ImageSet> = Output::new("images", "the pictures, decoded an
 
 impl Stage for Pack {
     const KIND: &'static str = "pack";
-    /// 1: first version.
-    const VERSION: u32 = 1;
+    /// 1: first version. 2: each image's file digest is kept.
+    const VERSION: u32 = 2;
     const INPUTS: &'static [Port] = &[MANIFEST.port()];
     const OUTPUTS: &'static [Port] = &[IMAGES.port()];
 
@@ -91,6 +93,7 @@ impl Stage for Pack {
 }
 
 /// Packs the images of `manifest` into the empty folder `dir`, where [`ImageSet`] loads them.
+/// Pictures that an earlier pack holds in this shape are copied from there.
 ///
 /// # Errors
 /// When a file changed since `ingest`, too many are unreadable, or none is left.
@@ -100,59 +103,60 @@ pub fn pack(manifest: &Manifest, params: &Pack, dir: &Path, cx: &StageContext) -
         "the manifest ({}) has no images (is the fraction of `split` too small?)",
         manifest.split
     );
-    let channels = channels(manifest, params.channels, cx)?;
-    let recipe = Recipe { mode: params.mode, filter: params.filter, fill: params.fill };
-    let (height, width) = (params.size.height, params.size.width);
     let pictures = distinct(manifest);
-    let image_bytes = height as usize * width as usize * usize::from(channels);
-    let path = dir.join(image_set::PIXELS);
-    let file = File::create(&path).with_context(|| format!("creating `{}`", path.display()))?;
-    let mut out = BufWriter::with_capacity(1 << 20, file);
-    let mut slots: HashMap<&str, u32> = HashMap::new();
-    let mut moments = Moments::default();
-    let mut bad: Vec<(&ImageRecord, Unreadable)> = Vec::new();
-    let chunk = ((64 << 20) / image_bytes).clamp(16, 256);
-    let work = |record: &&ImageRecord| -> anyhow::Result<Result<Pixels, Unreadable>> {
-        let decoded = files::read_verified(record)?.and_then(|bytes| decode::decode(&bytes));
-        let resize = |pixels: &Pixels| recipe.apply(&pixels.to_channels(channels), height, width);
-        decoded
-            .map(|decoded| resize(&decoded.pixels))
-            .map_or_else(|unreadable| Ok(Err(unreadable)), |resized| resized.map(Ok))
+    let shape = Shape {
+        recipe: Recipe { mode: params.mode, filter: params.filter, fill: params.fill },
+        height: params.size.height,
+        width: params.size.width,
     };
-    files::map(cx, &pictures, chunk, work, |record, result| {
-        match result {
-            Ok(pixels) => {
-                moments.add(&pixels);
-                slots.insert(&record.digest, slots.len() as u32);
-                out.write_all(&pixels.data).with_context(|| format!("writing `{}`", path.display()))?;
+    let earlier = Earlier::find(cx, &pictures, &shape);
+    let channels = channels(&pictures, params.channels, &earlier, cx)?;
+    let mut writer = Writer::create(&dir.join(image_set::PIXELS))?;
+    let mut bad: Vec<(&ImageRecord, Unreadable)> = Vec::new();
+    files::map_reusing(
+        cx,
+        &pictures,
+        ((64 << 20) / shape.bytes(channels)).clamp(16, 256),
+        |record| earlier.picture(&record.digest, channels).map(Ok),
+        |record| shape.make(record, channels),
+        |record, result| match result {
+            Ok(picture) => writer.add(&record.digest, &picture),
+            Err(unreadable) => {
+                bad.push((record, unreadable));
+                Ok(())
             }
-            Err(unreadable) => bad.push((record, unreadable)),
-        }
-        Ok(())
-    })?;
-    out.flush().with_context(|| format!("writing `{}`", path.display()))?;
+        },
+    )?;
     quarantine(&bad, pictures.len(), params.max_bad_fraction)?;
-    let kept: Vec<(&ImageRecord, u32)> = manifest
-        .images
-        .iter()
-        .filter_map(|image| Some((image, *slots.get(image.digest.as_str())?)))
-        .collect();
-    ensure!(!kept.is_empty(), "no image of the manifest ({}) can be read", manifest.split);
+    let (moments, slots) = writer.finish()?;
+    let rows = rows(manifest, &slots);
+    ensure!(!rows.ids.is_empty(), "no image of the manifest ({}) can be read", manifest.split);
     let meta = ImageSetMeta {
         classes: manifest.classes.clone(),
         split: manifest.split,
-        height: height as usize,
-        width: width as usize,
+        height: shape.height as usize,
+        width: shape.width as usize,
         channels: usize::from(channels),
         mean: (0..usize::from(channels)).map(|channel| moments.mean(channel)).collect(),
         std: (0..usize::from(channels)).map(|channel| moments.std(channel)).collect(),
-        resize: recipe.to_string(),
+        resize: shape.recipe.to_string(),
     };
-    let ids: Vec<String> = kept.iter().map(|(image, _)| image.id.clone()).collect();
-    let labels: Vec<u32> = kept.iter().map(|(image, _)| image.label).collect();
-    let weights: Vec<f32> = kept.iter().map(|(image, _)| image.weight).collect();
-    let slots: Vec<u32> = kept.iter().map(|&(_, slot)| slot).collect();
-    image_set::save_index(dir, &meta, &ids, &labels, &weights, &slots)
+    image_set::save_index(dir, &meta, &rows)
+}
+
+/// The rows of the images whose pictures were stored in `slots`.
+fn rows(manifest: &Manifest, slots: &HashMap<String, Slot>) -> Rows {
+    let mut rows = Rows::default();
+    for image in &manifest.images {
+        let Some(slot) = slots.get(&image.digest) else { continue };
+        rows.ids.push(image.id.clone());
+        rows.labels.push(image.label);
+        rows.weights.push(image.weight);
+        rows.digests.push(image.digest.clone());
+        rows.colour.push(slot.colour);
+        rows.slots.push(slot.number);
+    }
+    rows
 }
 
 /// The first image of each digest: copies are decoded once.
@@ -180,14 +184,23 @@ fn quarantine(bad: &[(&ImageRecord, Unreadable)], of: usize, limit: f64) -> anyh
     Ok(())
 }
 
-fn channels(manifest: &Manifest, wanted: Channels, cx: &StageContext) -> anyhow::Result<u8> {
+fn channels(
+    pictures: &[&ImageRecord],
+    wanted: Channels,
+    earlier: &Earlier,
+    cx: &StageContext,
+) -> anyhow::Result<u8> {
     match wanted {
         Channels::Gray => return Ok(1),
         Channels::Colour => return Ok(3),
         Channels::Auto => {}
     }
-    let pictures = distinct(manifest);
-    for part in pictures.chunks(64) {
+    let (known, unknown): (Vec<_>, Vec<_>) =
+        pictures.iter().copied().partition(|record| earlier.colour(&record.digest).is_some());
+    if known.iter().any(|record| earlier.colour(&record.digest) == Some(true)) {
+        return Ok(3);
+    }
+    for part in unknown.chunks(64) {
         let mut colour = false;
         let head = |record: &&ImageRecord| {
             let bytes = record.read();

@@ -3,6 +3,7 @@
 //! Removes nothing; see `clean`.
 
 mod gather;
+mod seen;
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -16,6 +17,7 @@ use crate::picture::{Thumbnail, load_thumbnails, save_thumbnails};
 
 pub(crate) use gather::pixels;
 pub use gather::profile;
+use seen::Seen;
 
 /// Describes a data set: sizes, formats, channels, classes, mean and deviation, sample images.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -90,6 +92,9 @@ pub struct Profile {
     pub std: Vec<f64>,
     /// A few images of each class, the same ones every time.
     pub samples: Vec<Thumbnail>,
+    /// What was seen of each readable image, so that a later profile need not look again.
+    #[serde(skip)]
+    seen: Vec<Seen>,
 }
 
 const MANIFEST: Input<Manifest> = Input::new("manifest", "the images to describe");
@@ -97,8 +102,8 @@ const PROFILE: Output<Profile> = Output::new("profile", "what the data set looks
 
 impl Stage for ProfileImages {
     const KIND: &'static str = "profile";
-    /// 1: first version.
-    const VERSION: u32 = 1;
+    /// 1: first version. 2: what was seen of each image is kept.
+    const VERSION: u32 = 2;
     const INPUTS: &'static [Port] = &[MANIFEST.port()];
     const OUTPUTS: &'static [Port] = &[PROFILE.port()];
 
@@ -124,11 +129,13 @@ impl Artifact for Profile {
 
     fn save(&self, dir: &Path) -> anyhow::Result<()> {
         write_json(&dir.join(FILE), self)?;
+        seen::save(dir, &self.seen)?;
         save_thumbnails(dir, &self.samples)
     }
 
     fn load(dir: &Path) -> anyhow::Result<Self> {
         let mut profile: Self = read_json(&dir.join(FILE))?;
+        profile.seen = seen::load(dir)?;
         load_thumbnails(dir, &mut profile.samples)?;
         Ok(profile)
     }

@@ -3,7 +3,7 @@
 use crate::decode::Pixels;
 
 /// The sums behind a mean and a standard deviation: whole numbers, so that their order is free.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Moments {
     pixels: u64,
     sum: [u64; 3],
@@ -30,6 +30,18 @@ impl Moments {
             self.sum[channel] += other.sum[channel];
             self.squares[channel] += other.squares[channel];
         }
+    }
+
+    /// The sums as they are kept on disk: the number of pixels, then sum and sum of squares of each
+    /// channel.
+    pub(crate) fn to_sums(&self) -> [u64; 7] {
+        let (s, q) = (self.sum, self.squares);
+        [self.pixels, s[0], s[1], s[2], q[0], q[1], q[2]]
+    }
+
+    /// What [`Self::to_sums`] gave.
+    pub(crate) fn from_sums([pixels, a, b, c, d, e, f]: [u64; 7]) -> Self {
+        Self { pixels, sum: [a, b, c], squares: [d, e, f] }
     }
 
     /// Turns the sums of gray pixels into those of the same pixels in three channels.

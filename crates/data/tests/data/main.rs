@@ -6,4 +6,5 @@ mod fixtures;
 mod ingesting;
 mod packing;
 mod planted;
+mod reusing;
 mod splitting;
