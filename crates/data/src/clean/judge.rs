@@ -1,30 +1,100 @@
-//! Decides what stays, from what was seen of every image. Opens no file.
+//! Decides what becomes of each image, from what was seen of all. Opens no file.
+//!
+//! [`RULES`] is the registry: what is looked for, in which order, and what is done about it. A check
+//! is a function from the [`Bench`] to its [`Flag`]s in a file of its own, and a line here.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashSet};
-
+use super::Clean;
+use super::check::{Action, Check};
+use super::duplicates;
 use super::examine::Examined;
-use super::near::near_duplicates;
-use super::report::{Action, Check, CheckSummary, CleanReport, Finding};
-use super::{Clean, quality};
+use super::quality;
+use super::report::{CheckSummary, ClassSummary, CleanReport, Finding};
 use crate::decode::Unreadable;
-use crate::manifest::{ImageRecord, Manifest, Split};
+use crate::manifest::{ImageRecord, Manifest};
+
+/// A check: what it is called, what its param says to do, and what it finds.
+struct Rule {
+    check: Check,
+    action: fn(&Clean) -> Action,
+    find: fn(&Bench) -> Found,
+}
+
+/// Every check, in the order of [`Check::ALL`]. An image that one removes is not looked at by the
+/// next ones: a blank image is called that, and neither dark nor blurred.
+const RULES: [Rule; 14] = [
+    Rule { check: Check::Unreadable, action: |_| Action::Drop, find: unreadable },
+    Rule {
+        check: Check::ContradictoryLabels,
+        action: |p| p.contradictory_labels,
+        find: duplicates::contradictory_labels,
+    },
+    Rule { check: Check::ExactDuplicate, action: |p| p.exact_duplicates, find: duplicates::exact_duplicates },
+    Rule { check: Check::LowInformation, action: |p| p.low_information, find: quality::low_information },
+    Rule { check: Check::Dark, action: |p| p.dark, find: quality::dark },
+    Rule { check: Check::Bright, action: |p| p.bright, find: quality::bright },
+    Rule { check: Check::Blurry, action: |p| p.blurry, find: quality::blurry },
+    Rule { check: Check::OddAspect, action: |p| p.odd_aspect, find: |_| Found::default() },
+    Rule { check: Check::OddSize, action: |p| p.odd_size, find: |_| Found::default() },
+    Rule { check: Check::Grayscale, action: |p| p.grayscale, find: |_| Found::default() },
+    Rule { check: Check::ConstantBorder, action: |p| p.constant_border, find: |_| Found::default() },
+    Rule { check: Check::NearDuplicate, action: |p| p.near_duplicates, find: duplicates::near_duplicates },
+    Rule { check: Check::Outlier, action: |p| p.outlier, find: |_| Found::default() },
+    Rule { check: Check::WrongLabel, action: |p| p.wrong_label, find: |_| Found::default() },
+];
+
+/// One flag of a check.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Flag {
+    /// Which image, as an index into the manifest.
+    pub index: usize,
+    /// The number that the check looked at.
+    pub score: Option<f64>,
+    /// The reason in words.
+    pub detail: String,
+    /// For duplicates: the image that is kept instead.
+    pub of: Option<usize>,
+    /// For checks of labels: the label that the image should have. What is to be relabelled and has
+    /// none is removed.
+    pub label: Option<u32>,
+}
+
+impl Flag {
+    /// A flag without a score.
+    pub fn new(index: usize, detail: String) -> Self {
+        Self { index, detail, ..Self::default() }
+    }
+}
+
+/// What a check found. One without a rule did not look: it lacks an input.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Found {
+    /// What the check looks for, with its threshold.
+    pub rule: String,
+    /// The images, in any order.
+    pub flags: Vec<Flag>,
+}
+
+impl Found {
+    /// What was found, and by which rule.
+    pub fn new(rule: impl Into<String>, flags: Vec<Flag>) -> Self {
+        Self { rule: rule.into(), flags }
+    }
+}
 
 /// What the checks know and have decided so far.
-struct Judge<'a> {
-    manifest: &'a Manifest,
-    seen: &'a [Result<Examined, Unreadable>],
+pub(super) struct Bench<'a> {
+    /// The images.
+    pub manifest: &'a Manifest,
+    /// What was seen of each.
+    pub seen: &'a [Result<Examined, Unreadable>],
+    /// What to look for.
+    pub params: &'a Clean,
+    /// The images as they are by now.
+    records: Vec<ImageRecord>,
+    /// Whether each stays.
     stays: Vec<bool>,
     findings: Vec<Finding>,
     checks: Vec<CheckSummary>,
-}
-
-/// One flag: which image, its score, the reason, and the image that is kept instead.
-struct Flag {
-    index: usize,
-    score: Option<f64>,
-    detail: String,
-    of: Option<usize>,
 }
 
 /// The images that stay, in their order, and the report without thumbnails. `seen` is what was seen
@@ -34,182 +104,167 @@ pub fn judge(
     seen: &[Result<Examined, Unreadable>],
     params: &Clean,
 ) -> (Vec<ImageRecord>, CleanReport) {
-    let stays = vec![true; seen.len()];
-    let mut judge = Judge { manifest, seen, stays, findings: Vec::new(), checks: Vec::new() };
-    judge.unreadable();
-    judge.contradictory_labels(params.contradictory_labels);
-    judge.exact_duplicates(params.exact_duplicates);
-    judge.quality(params);
-    judge.near_duplicates(params);
-    judge.finish()
+    let mut bench = Bench {
+        manifest,
+        seen,
+        params,
+        records: manifest.images.clone(),
+        stays: vec![true; seen.len()],
+        findings: Vec::new(),
+        checks: Vec::new(),
+    };
+    for rule in &RULES {
+        let found = (rule.find)(&bench);
+        if !found.rule.is_empty() {
+            bench.apply(rule.check, (rule.action)(params), found);
+        }
+    }
+    bench.finish()
 }
 
-impl Judge<'_> {
-    /// The readable images that stay so far.
-    fn standing(&self) -> impl Iterator<Item = (usize, &ImageRecord, &Examined)> {
+impl<'a> Bench<'a> {
+    /// The readable images that stay so far: index, record, what was seen.
+    pub fn standing(&self) -> impl Iterator<Item = (usize, &ImageRecord, &'a Examined)> {
         let all = self.manifest.images.iter().zip(self.seen).enumerate();
         all.filter(|(index, _)| self.stays[*index])
-            .filter_map(|(index, (image, seen))| Some((index, image, seen.as_ref().ok()?)))
+            .filter_map(|(index, (_, seen))| Some((index, &self.records[index], seen.as_ref().ok()?)))
+    }
+
+    /// The image at `index`.
+    pub fn image(&self, index: usize) -> &ImageRecord {
+        &self.records[index]
+    }
+
+    /// The label of the image at `index`, as it is by now.
+    pub fn label(&self, index: usize) -> u32 {
+        self.records[index].label
+    }
+
+    /// The name of the class `label`.
+    pub fn class(&self, label: u32) -> &'a str {
+        self.manifest.classes.get(label as usize).map_or("?", String::as_str)
+    }
+
+    /// What was found so far.
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
     }
 
     /// Carries out what `check` found.
-    fn apply(&mut self, check: Check, action: Action, rule: String, mut flags: Vec<Flag>) {
+    fn apply(&mut self, check: Check, action: Action, found: Found) {
+        let Found { rule, mut flags } = found;
         flags.sort_by_key(|flag| flag.index);
-        let flagged = flags.len() as u64;
-        for Flag { index, score, detail, of } in flags {
-            let image = &self.manifest.images[index];
-            self.stays[index] &= action == Action::Keep;
+        let mut summary = CheckSummary { check, action, rule, ..CheckSummary::default() };
+        for flag in flags {
+            let done = self.act(check, action, &flag);
+            summary.flagged += 1;
+            *summary.count_mut(done) += 1;
+            let original = &self.manifest.images[flag.index];
+            let now = &self.records[flag.index];
             self.findings.push(Finding {
-                id: image.id.clone(),
-                path: image.path.clone(),
-                class: self.manifest.class_of(image).to_owned(),
+                id: original.id.clone(),
+                path: original.path.clone(),
+                class: self.manifest.class_of(original).to_owned(),
                 check,
-                action,
-                score,
-                detail,
-                of: of.map(|of| self.manifest.images[of].id.clone()),
+                action: done,
+                score: flag.score,
+                of: flag.of.map(|of| self.manifest.images[of].id.clone()),
+                suggested: flag.label.map(|label| self.class(label).to_owned()),
+                weight: (done == Action::Downweight).then_some(now.weight),
+                detail: flag.detail,
             });
         }
-        let removed = if action == Action::Drop { flagged } else { 0 };
-        self.checks.push(CheckSummary { check, action, rule, flagged, removed });
+        self.checks.push(summary);
     }
 
-    fn unreadable(&mut self) {
-        let bad =
-            self.seen.iter().enumerate().filter_map(|(index, seen)| Some((index, seen.as_ref().err()?)));
-        let flag = |(index, reason): (usize, &Unreadable)| Flag {
-            index,
-            score: None,
-            detail: reason.to_string(),
-            of: None,
+    /// Does what is to be done about one flag; what was done in the end.
+    fn act(&mut self, check: Check, action: Action, flag: &Flag) -> Action {
+        let record = &mut self.records[flag.index];
+        let done = match (action, flag.label) {
+            (Action::Relabel, None) => Action::Drop,
+            (Action::Relabel, Some(label)) if label == record.label => Action::Keep,
+            (action, _) => action,
         };
-        let flags = bad.map(flag).collect();
-        self.apply(Check::Unreadable, Action::Drop, "no whole image".to_owned(), flags);
-    }
-
-    /// Sets of at least two images of equal bytes or pixels, each from the most to the least worth
-    /// keeping. Copies made by a stage are wanted, and not looked at.
-    fn equal_images(&self) -> Vec<Vec<usize>> {
-        let mut sets: BTreeMap<[u8; 32], Vec<usize>> = BTreeMap::new();
-        for (index, _, seen) in self.standing().filter(|(_, image, _)| !image.synthetic) {
-            sets.entry(*seen.content.as_bytes()).or_default().push(index);
-        }
-        let mut sets: Vec<Vec<usize>> = sets.into_values().filter(|set| set.len() > 1).collect();
-        sets.iter_mut().for_each(|set| set.sort_by_key(|&index| self.rank(index)));
-        sets
-    }
-
-    /// What is worth keeping comes first: what the source calls test, then val, so that duplicates
-    /// leave train and not what is measured; then the largest; then the first.
-    fn rank(&self, index: usize) -> impl Ord + use<> {
-        let part = match self.manifest.images[index].predefined {
-            Some(Split::Test) => 0,
-            Some(Split::Val) => 1,
-            _ => 2,
-        };
-        let area = self.seen[index].as_ref().map_or(0, |seen| seen.area);
-        (part, Reverse(area), index)
-    }
-
-    fn contradictory_labels(&mut self, action: Action) {
-        let mut flags = Vec::new();
-        for set in self.equal_images() {
-            let label = |index: usize| self.manifest.images[index].label;
-            if set.iter().all(|&index| label(index) == label(set[0])) {
-                continue;
+        let mut says = flag.detail.as_str();
+        let renamed;
+        match (done, flag.label) {
+            (Action::Drop, _) => self.stays[flag.index] = false,
+            (Action::Relabel, Some(label)) => {
+                renamed = format!("was `{}`: {says}", self.manifest.class_of(record));
+                says = &renamed;
+                record.label = label;
             }
-            for &index in &set {
-                let others = set.iter().filter(|&&other| label(other) != label(index));
-                let others = others.map(|&other| format!("`{}`", self.manifest.images[other].id));
-                let detail =
-                    format!("the same image as {} of another class", others.collect::<Vec<_>>().join(", "));
-                flags.push(Flag { index, score: None, detail, of: None });
-            }
+            (Action::Downweight, _) => record.weight *= self.params.downweight_factor as f32,
+            _ => {}
         }
-        self.apply(Check::ContradictoryLabels, action, "equal images in different classes".to_owned(), flags);
-    }
-
-    fn exact_duplicates(&mut self, action: Action) {
-        let mut flags = Vec::new();
-        for set in self.equal_images() {
-            let kept = &self.manifest.images[set[0]];
-            for &index in &set[1..] {
-                let same = if self.manifest.images[index].digest == kept.digest { "bytes" } else { "pixels" };
-                let detail = format!("the same {same} as `{}`", kept.id);
-                flags.push(Flag { index, score: Some(1.0), detail, of: Some(set[0]) });
-            }
+        if done != Action::Drop {
+            note(record, &format!("{} {done}: {says}", check.name()));
         }
-        self.apply(Check::ExactDuplicate, action, "equal bytes or pixels".to_owned(), flags);
-    }
-
-    fn quality(&mut self, params: &Clean) {
-        for rule in quality::rules(params) {
-            let flag = |(index, _, seen): (usize, &ImageRecord, &Examined)| {
-                let (score, detail) = (rule.flags)(&seen.quality)?;
-                Some(Flag { index, score: Some(score), detail, of: None })
-            };
-            let flags = self.standing().filter_map(flag).collect();
-            self.apply(rule.check, rule.action, rule.text, flags);
-        }
-    }
-
-    fn near_duplicates(&mut self, params: &Clean) {
-        // Images that an earlier check only reported (`keep`) as equal are no near duplicates.
-        let equal: HashSet<&str> = self
-            .findings
-            .iter()
-            .filter(|finding| matches!(finding.check, Check::ExactDuplicate | Check::ContradictoryLabels))
-            .map(|finding| finding.id.as_str())
-            .collect();
-        let mut order: Vec<usize> = self
-            .standing()
-            .filter(|(_, image, seen)| {
-                !image.synthetic && seen.quality.contrast > 0.0 && !equal.contains(image.id.as_str())
-            })
-            .map(|(index, _, _)| index)
-            .collect();
-        order.sort_by_key(|&index| self.rank(index));
-        let small = |&index: &usize| self.seen[index].as_ref().map_or(&[][..], |seen| seen.small.as_slice());
-        let pictures: Vec<&[u8]> = order.iter().map(small).collect();
-        let found =
-            near_duplicates(&pictures, params.near_duplicate_distance, params.near_duplicate_similarity);
-        let flags = order.iter().zip(found).filter_map(|(&index, near)| {
-            let near = near?;
-            let of = order[near.of];
-            let [image, kept] = [index, of].map(|index| &self.manifest.images[index]);
-            let class = if image.label == kept.label {
-                String::new()
-            } else {
-                format!(", which is of class `{}`", self.manifest.class_of(kept))
-            };
-            let detail = format!("{:.1} % the same as `{}`{class}", 100.0 * near.similarity, kept.id);
-            Some(Flag { index, score: Some(near.similarity), detail, of: Some(of) })
-        });
-        let flags = flags.collect();
-        let rule = format!(
-            "hashes within {} bits and correlation of at least {}",
-            params.near_duplicate_distance, params.near_duplicate_similarity
-        );
-        self.apply(Check::NearDuplicate, params.near_duplicates, rule, flags);
+        done
     }
 
     fn finish(self) -> (Vec<ImageRecord>, CleanReport) {
-        let images = self.manifest.images.iter().zip(&self.stays);
-        let kept: Vec<ImageRecord> =
-            images.clone().filter(|(_, stays)| **stays).map(|(image, _)| image.clone()).collect();
-        let mut removed_by_class = BTreeMap::new();
-        for (image, _) in images.filter(|(_, stays)| !**stays) {
-            *removed_by_class.entry(self.manifest.class_of(image).to_owned()).or_default() += 1;
-        }
+        let classes = self.classes();
+        let examined = self.seen.len() as u64;
+        let kept: Vec<ImageRecord> = self
+            .records
+            .into_iter()
+            .zip(self.stays)
+            .filter_map(|(image, stays)| stays.then_some(image))
+            .collect();
         let report = CleanReport {
-            examined: self.seen.len() as u64,
+            examined,
             kept: kept.len() as u64,
-            removed: (self.seen.len() - kept.len()) as u64,
+            removed: examined - kept.len() as u64,
             checks: self.checks,
-            removed_by_class,
+            classes,
             findings: self.findings,
             thumbnails: Vec::new(),
         };
         (kept, report)
+    }
+
+    /// What became of the images of each class.
+    fn classes(&self) -> Vec<ClassSummary> {
+        let named = |class: &String| ClassSummary { class: class.clone(), ..ClassSummary::default() };
+        let mut classes: Vec<ClassSummary> = self.manifest.classes.iter().map(named).collect();
+        for (index, original) in self.manifest.images.iter().enumerate() {
+            let (now, stays) = (&self.records[index], self.stays[index]);
+            if let Some(class) = classes.get_mut(original.label as usize) {
+                class.examined += 1;
+                class.removed += u64::from(!stays);
+                class.relabelled += u64::from(stays && now.label != original.label);
+                class.downweighted += u64::from(stays && now.weight < original.weight);
+            }
+            if let Some(class) = classes.get_mut(now.label as usize) {
+                class.kept += u64::from(stays);
+            }
+        }
+        classes
+    }
+}
+
+/// Adds `text` to what is noted of `record`.
+fn note(record: &mut ImageRecord, text: &str) {
+    if !record.notes.is_empty() {
+        record.notes.push_str("; ");
+    }
+    record.notes.push_str(text);
+}
+
+fn unreadable(bench: &Bench) -> Found {
+    let seen = bench.seen.iter().enumerate();
+    let bad = seen.filter_map(|(index, seen)| Some((index, seen.as_ref().err()?)));
+    let flags = bad.map(|(index, reason)| Flag::new(index, reason.to_string())).collect();
+    Found::new("no whole image", flags)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_check_has_a_rule_in_its_place() {
+        assert!(RULES.iter().map(|rule| rule.check).eq(Check::ALL));
     }
 }

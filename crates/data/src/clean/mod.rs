@@ -3,6 +3,8 @@
 //! Looks at every file once ([`examine`](mod@examine)), then decides from what it saw
 //! ([`judge`](mod@judge)). Wrong labels that are no duplicates need a model and are not found here.
 
+mod check;
+mod duplicates;
 pub mod examine;
 pub mod judge;
 pub mod near;
@@ -21,13 +23,15 @@ use crate::picture::Thumbnail;
 use crate::profile::pixels;
 use examine::Examined;
 
-pub use report::{Action, Check, CheckSummary, CleanReport, Finding, FlaggedImage};
+pub use check::{Action, Check};
+pub use report::{CheckSummary, ClassSummary, CleanReport, Finding, FlaggedImage};
 
-/// Removes images that would hurt training: unreadable, duplicate, contradictory, blank, dark,
-/// bright, blurred.
+/// Finds images that would hurt training (unreadable, duplicate, contradictory, blank, dark, blurred,
+/// odd, mislabelled) and removes, relabels, downweights or reports them.
 ///
-/// Every check drops the images it flags or only reports them (`keep`); unreadable images are
-/// always dropped. An image that one check dropped is not looked at by the next ones.
+/// Every check has an action: `drop` removes what it flags, `relabel` gives it the suggested label
+/// (checks of labels only), `downweight` lets it count less, `keep` only reports it. Unreadable images
+/// are always dropped. An image that one check dropped is not looked at by the next ones.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Clean {
@@ -35,7 +39,8 @@ pub struct Clean {
     /// because then something is wrong with the whole folder.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub max_bad_fraction: f64,
-    /// What happens to all images of equal content that lie in more than one class.
+    /// What happens to all images of equal content that lie in more than one class; `relabel` gives
+    /// them the label that most of them have, and drops them where no label is ahead.
     pub contradictory_labels: Action,
     /// What happens to images whose bytes or pixels are those of another one; the first stays.
     pub exact_duplicates: Action,
@@ -74,8 +79,43 @@ pub struct Clean {
     /// wide and high), from 0 to 20, below which an image is blurred.
     #[schemars(range(min = 0.0, max = 20.0))]
     pub blurry_threshold: f64,
-    /// How many flagged images of each check get a thumbnail in the report, from 0 to 100.
-    #[schemars(range(min = 0, max = 100))]
+    /// What happens to images that are much longer than wide, or wider than long.
+    pub odd_aspect: Action,
+    /// The shorter side over the longer one, from 0 to 1, below which an image's shape is odd.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub odd_aspect_threshold: f64,
+    /// What happens to images much larger or smaller than the others.
+    pub odd_size: Action,
+    /// How many times larger or smaller than the median image, from 1 to 1000, an image of odd size is.
+    #[schemars(range(min = 1.0, max = 1000.0))]
+    pub odd_size_threshold: f64,
+    /// What happens to gray images among colour images.
+    pub grayscale: Action,
+    /// The largest share of gray images, from 0 to 1, at which they are odd; above it gray is normal.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub grayscale_threshold: f64,
+    /// What happens to images with a border of one colour.
+    pub constant_border: Action,
+    /// The share of an image's area, from 0 to 1, above which its border of one colour is odd.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub constant_border_threshold: f64,
+    /// What happens to images unlike all others.
+    pub outlier: Action,
+    /// The score of an image, from 0 (unlike all others) to 1, below which it is an outlier.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub outlier_threshold: f64,
+    /// What happens to images whose label the out-of-fold predictions don't believe; nothing is looked
+    /// for without them.
+    pub wrong_label: Action,
+    /// The smallest predicted probability of the suggested class, from 0 to 1, at which a label is
+    /// called wrong.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub wrong_label_threshold: f64,
+    /// By what the weight of an image is multiplied, from 0 to 1, when a check downweights it.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub downweight_factor: f64,
+    /// How many flagged images of each check get a thumbnail in the report, from 0 to 1000.
+    #[schemars(range(min = 0, max = 1000))]
     pub thumbnails: u32,
 }
 
@@ -97,7 +137,20 @@ impl Default for Clean {
             bright_threshold: 0.92,
             blurry: Action::Drop,
             blurry_threshold: 0.015,
-            thumbnails: 12,
+            odd_aspect: Action::Keep,
+            odd_aspect_threshold: 0.35,
+            odd_size: Action::Keep,
+            odd_size_threshold: 10.0,
+            grayscale: Action::Keep,
+            grayscale_threshold: 0.1,
+            constant_border: Action::Keep,
+            constant_border_threshold: 0.3,
+            outlier: Action::Keep,
+            outlier_threshold: 0.05,
+            wrong_label: Action::Keep,
+            wrong_label_threshold: 0.5,
+            downweight_factor: 0.5,
+            thumbnails: 24,
         }
     }
 }
@@ -108,8 +161,9 @@ const REPORT: Output<CleanReport> = Output::new("report", "what was found and re
 
 impl Stage for Clean {
     const KIND: &'static str = "clean";
-    /// 2: records have an offset and notes.
-    const VERSION: u32 = 2;
+    /// 2: records have an offset and notes. 3: actions besides drop and keep, notes on what stays, more
+    /// checks, overrides.
+    const VERSION: u32 = 3;
     const INPUTS: &'static [Port] = &[MANIFEST.port()];
     const OUTPUTS: &'static [Port] = &[CLEANED.port(), REPORT.port()];
 
@@ -123,17 +177,52 @@ impl Stage for Clean {
             ("dark_threshold", self.dark_threshold, 0.0, 1.0),
             ("bright_threshold", self.bright_threshold, 0.0, 1.0),
             ("blurry_threshold", self.blurry_threshold, 0.0, 20.0),
+            ("odd_aspect_threshold", self.odd_aspect_threshold, 0.0, 1.0),
+            ("odd_size_threshold", self.odd_size_threshold, 1.0, 1000.0),
+            ("grayscale_threshold", self.grayscale_threshold, 0.0, 1.0),
+            ("constant_border_threshold", self.constant_border_threshold, 0.0, 1.0),
+            ("outlier_threshold", self.outlier_threshold, 0.0, 1.0),
+            ("wrong_label_threshold", self.wrong_label_threshold, 0.0, 1.0),
+            ("downweight_factor", self.downweight_factor, 0.0, 1.0),
+            ("thumbnails", f64::from(self.thumbnails), 0.0, 1000.0),
         ];
         let outside = ranges.into_iter().filter(|(_, value, low, high)| !(low..=high).contains(&value));
-        outside
+        let mut problems: Vec<ParamProblem> = outside
             .map(|(path, _, low, high)| ParamProblem::new(path, format!("must be from {low} to {high}")))
-            .collect()
+            .collect();
+        problems.extend(self.relabels_without_a_label());
+        problems
     }
 
     fn run(&self, cx: &StageContext) -> anyhow::Result<()> {
         let (manifest, report) = clean(&cx.read(&MANIFEST)?, self, cx)?;
         cx.write(&CLEANED, &manifest)?;
         cx.write(&REPORT, &report)
+    }
+}
+
+impl Clean {
+    /// Actions that ask for a label of checks that suggest none.
+    fn relabels_without_a_label(&self) -> impl Iterator<Item = ParamProblem> {
+        let silent = [
+            ("exact_duplicates", self.exact_duplicates),
+            ("near_duplicates", self.near_duplicates),
+            ("low_information", self.low_information),
+            ("dark", self.dark),
+            ("bright", self.bright),
+            ("blurry", self.blurry),
+            ("odd_aspect", self.odd_aspect),
+            ("odd_size", self.odd_size),
+            ("grayscale", self.grayscale),
+            ("constant_border", self.constant_border),
+            ("outlier", self.outlier),
+        ];
+        let asks = silent.into_iter().filter(|(_, action)| *action == Action::Relabel);
+        asks.map(|(path, _)| {
+            let message = "this check suggests no label to `relabel` with (choose `drop`, `downweight` or `keep`; \
+                           `contradictory_labels` and `wrong_label` can relabel)";
+            ParamProblem::new(path, message)
+        })
     }
 }
 

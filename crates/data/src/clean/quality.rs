@@ -5,8 +5,11 @@
 
 use image::GrayImage;
 
-use super::{Action, Check, Clean};
+use super::Clean;
+use super::examine::Examined;
+use super::judge::{Bench, Flag, Found};
 use crate::decode::Pixels;
+use crate::manifest::ImageRecord;
 use crate::pack::fit_within;
 
 /// The longest side at which quality is measured, in pixels: larger pictures are shrunk first, so
@@ -98,67 +101,52 @@ fn laplacian_variance(gray: &Pixels) -> anyhow::Result<f64> {
     Ok((squares as f64 / count - (sum as f64 / count).powi(2)).max(0.0))
 }
 
-type Flags = dyn Fn(&Quality) -> Option<(f64, String)>;
-
-/// A check of [`Quality`].
-pub(super) struct Rule {
-    pub check: Check,
-    pub action: Action,
-    /// What it looks for.
-    pub text: String,
-    /// The score and the reason, for images that it flags.
-    pub flags: Box<Flags>,
+/// Almost one flat colour.
+pub(super) fn low_information(bench: &Bench) -> Found {
+    let Clean { low_information_threshold: entropy, low_contrast_threshold: contrast, .. } = *bench.params;
+    let rule = format!("entropy below {entropy} bits or contrast below {contrast}");
+    find(bench, rule, |q| {
+        if q.entropy < entropy {
+            Some((q.entropy, format!("its gray values hold {:.2} bits of information", q.entropy)))
+        } else {
+            let low = q.contrast < contrast;
+            low.then(|| (q.contrast, format!("its gray values deviate by {:.2} %", 100.0 * q.contrast)))
+        }
+    })
 }
 
-/// The checks, in the order in which they are applied: a blank image is called that, and neither
-/// dark nor blurred.
-pub(super) fn rules(params: &Clean) -> [Rule; 4] {
-    let Clean { low_information_threshold, low_contrast_threshold, .. } = *params;
-    let Clean { dark_threshold, bright_threshold, blurry_threshold, .. } = *params;
-    [
-        Rule {
-            check: Check::LowInformation,
-            action: params.low_information,
-            text: format!(
-                "entropy below {low_information_threshold} bits or contrast below {low_contrast_threshold}"
-            ),
-            flags: Box::new(move |q| {
-                if q.entropy < low_information_threshold {
-                    Some((q.entropy, format!("its gray values hold {:.2} bits of information", q.entropy)))
-                } else {
-                    let low = q.contrast < low_contrast_threshold;
-                    low.then(|| {
-                        (q.contrast, format!("its gray values deviate by {:.2} %", 100.0 * q.contrast))
-                    })
-                }
-            }),
-        },
-        Rule {
-            check: Check::Dark,
-            action: params.dark,
-            text: format!("99 % of the pixels darker than {dark_threshold}"),
-            flags: Box::new(move |q| {
-                let reason = || format!("99 % of its pixels are darker than {:.2}", q.highlights);
-                (q.highlights < dark_threshold).then(|| (q.highlights, reason()))
-            }),
-        },
-        Rule {
-            check: Check::Bright,
-            action: params.bright,
-            text: format!("95 % of the pixels brighter than {bright_threshold}"),
-            flags: Box::new(move |q| {
-                let reason = || format!("95 % of its pixels are brighter than {:.2}", q.shadows);
-                (q.shadows > bright_threshold).then(|| (q.shadows, reason()))
-            }),
-        },
-        Rule {
-            check: Check::Blurry,
-            action: params.blurry,
-            text: format!("sharpness below {blurry_threshold}"),
-            flags: Box::new(move |q| {
-                let reason = || format!("its sharpness is {:.4}", q.sharpness);
-                (q.sharpness < blurry_threshold).then(|| (q.sharpness, reason()))
-            }),
-        },
-    ]
+/// Too dark to see anything.
+pub(super) fn dark(bench: &Bench) -> Found {
+    let threshold = bench.params.dark_threshold;
+    find(bench, format!("99 % of the pixels darker than {threshold}"), |q| {
+        let reason = || format!("99 % of its pixels are darker than {:.2}", q.highlights);
+        (q.highlights < threshold).then(|| (q.highlights, reason()))
+    })
+}
+
+/// Too bright to see anything.
+pub(super) fn bright(bench: &Bench) -> Found {
+    let threshold = bench.params.bright_threshold;
+    find(bench, format!("95 % of the pixels brighter than {threshold}"), |q| {
+        let reason = || format!("95 % of its pixels are brighter than {:.2}", q.shadows);
+        (q.shadows > threshold).then(|| (q.shadows, reason()))
+    })
+}
+
+/// Out of focus.
+pub(super) fn blurry(bench: &Bench) -> Found {
+    let threshold = bench.params.blurry_threshold;
+    find(bench, format!("sharpness below {threshold}"), |q| {
+        let reason = || format!("its sharpness is {:.4}", q.sharpness);
+        (q.sharpness < threshold).then(|| (q.sharpness, reason()))
+    })
+}
+
+/// The images that `flags` gives a score and a reason.
+fn find(bench: &Bench, rule: String, flags: impl Fn(&Quality) -> Option<(f64, String)>) -> Found {
+    let flag = |(index, _, seen): (usize, &ImageRecord, &Examined)| {
+        let (score, detail) = flags(&seen.quality)?;
+        Some(Flag { score: Some(score), ..Flag::new(index, detail) })
+    };
+    Found::new(rule, bench.standing().filter_map(flag).collect())
 }

@@ -1,75 +1,14 @@
 //! What cleaning found, for people and for the report.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
 use peregrine_pipeline::{Artifact, Count, Table};
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::check::{Action, Check};
 use crate::manifest::{read_json, write_json};
 use crate::picture::{Thumbnail, load_thumbnails, save_thumbnails};
-
-/// What a check looks for, in the order in which checks are applied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Check {
-    /// The file is no whole image.
-    Unreadable,
-    /// The same image under different labels.
-    ContradictoryLabels,
-    /// The same bytes or the same pixels as another image.
-    ExactDuplicate,
-    /// Almost one flat colour.
-    LowInformation,
-    /// Too dark to see anything.
-    Dark,
-    /// Too bright to see anything.
-    Bright,
-    /// Out of focus.
-    Blurry,
-    /// Almost the same pixels as another image.
-    NearDuplicate,
-}
-
-impl Check {
-    /// Every check, in order.
-    pub const ALL: [Self; 8] = [
-        Self::Unreadable,
-        Self::ContradictoryLabels,
-        Self::ExactDuplicate,
-        Self::LowInformation,
-        Self::Dark,
-        Self::Bright,
-        Self::Blurry,
-        Self::NearDuplicate,
-    ];
-
-    /// The name in files: `near_duplicate`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Unreadable => "unreadable",
-            Self::ContradictoryLabels => "contradictory_labels",
-            Self::ExactDuplicate => "exact_duplicate",
-            Self::NearDuplicate => "near_duplicate",
-            Self::Dark => "dark",
-            Self::Bright => "bright",
-            Self::LowInformation => "low_information",
-            Self::Blurry => "blurry",
-        }
-    }
-}
-
-/// What happens to an image that a check flags.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Action {
-    /// It is removed.
-    Drop,
-    /// It stays and is only reported.
-    Keep,
-}
 
 /// One image that one check flagged.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -82,7 +21,7 @@ pub struct Finding {
     pub class: String,
     /// Which check.
     pub check: Check,
-    /// What happened.
+    /// What was done.
     pub action: Action,
     /// The number the check looked at, where it looks at one.
     pub score: Option<f64>,
@@ -90,6 +29,11 @@ pub struct Finding {
     pub detail: String,
     /// For duplicates: the image that was kept instead.
     pub of: Option<String>,
+    /// For checks of labels: the class that the image should have; it has it now when `action` is
+    /// `relabel`.
+    pub suggested: Option<String>,
+    /// The image's new weight, when `action` is `downweight`.
+    pub weight: Option<f32>,
 }
 
 /// What one check did.
@@ -97,14 +41,73 @@ pub struct Finding {
 pub struct CheckSummary {
     /// Which check.
     pub check: Check,
-    /// What happens to flagged images.
+    /// What is to happen to flagged images.
     pub action: Action,
     /// What the check looks for, with its threshold.
     pub rule: String,
-    /// How many images it flagged.
+    /// How many images it flagged: the sum of the following.
     pub flagged: u64,
     /// How many of them were removed because of it.
     pub removed: u64,
+    /// How many got another label.
+    pub relabelled: u64,
+    /// How many count less.
+    pub downweighted: u64,
+    /// How many stayed as they are.
+    pub kept: u64,
+}
+
+impl Default for CheckSummary {
+    fn default() -> Self {
+        Self {
+            check: Check::Unreadable,
+            action: Action::Keep,
+            rule: String::new(),
+            flagged: 0,
+            removed: 0,
+            relabelled: 0,
+            downweighted: 0,
+            kept: 0,
+        }
+    }
+}
+
+impl CheckSummary {
+    /// How many images `action` was done to.
+    pub fn count(&self, action: Action) -> u64 {
+        match action {
+            Action::Drop => self.removed,
+            Action::Relabel => self.relabelled,
+            Action::Downweight => self.downweighted,
+            Action::Keep => self.kept,
+        }
+    }
+
+    pub(super) fn count_mut(&mut self, action: Action) -> &mut u64 {
+        match action {
+            Action::Drop => &mut self.removed,
+            Action::Relabel => &mut self.relabelled,
+            Action::Downweight => &mut self.downweighted,
+            Action::Keep => &mut self.kept,
+        }
+    }
+}
+
+/// What became of the images of one class.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClassSummary {
+    /// The class.
+    pub class: String,
+    /// How many images it had.
+    pub examined: u64,
+    /// How many of them were removed.
+    pub removed: u64,
+    /// How many of them went to another class.
+    pub relabelled: u64,
+    /// How many of them stayed and count less.
+    pub downweighted: u64,
+    /// How many it has now, with those that came from other classes.
+    pub kept: u64,
 }
 
 /// A thumbnail of a flagged image.
@@ -129,8 +132,8 @@ pub struct CleanReport {
     pub removed: u64,
     /// What each check did, in the order in which they are applied.
     pub checks: Vec<CheckSummary>,
-    /// How many images of each class were removed.
-    pub removed_by_class: BTreeMap<String, u64>,
+    /// What became of the images of each class, in the order of the classes.
+    pub classes: Vec<ClassSummary>,
     /// Every flagged image, by check and then id.
     pub findings: Vec<Finding>,
     /// Thumbnails of some flagged images of each check.
@@ -138,6 +141,13 @@ pub struct CleanReport {
 }
 
 const FILE: &str = "clean_report.json";
+
+impl CleanReport {
+    /// How many images of `class` were removed.
+    pub fn removed_from(&self, class: &str) -> u64 {
+        self.classes.iter().find(|summary| summary.class == class).map_or(0, |summary| summary.removed)
+    }
+}
 
 impl Artifact for CleanReport {
     const TYPE: &'static str = "clean_report";
@@ -194,14 +204,15 @@ impl Artifact for CleanReport {
     }
 
     fn table(&self) -> Option<Table> {
-        let columns = ["id", "class", "check", "action", "score", "detail", "of", "path"];
+        let columns = ["id", "class", "check", "action", "score", "suggested", "detail", "of", "path"];
         let row = |finding: &Finding| {
             vec![
                 finding.id.clone(),
                 finding.class.clone(),
                 finding.check.name().to_owned(),
-                if finding.action == Action::Drop { "drop" } else { "keep" }.to_owned(),
+                finding.action.name().to_owned(),
                 finding.score.map(|score| score.to_string()).unwrap_or_default(),
+                finding.suggested.clone().unwrap_or_default(),
                 finding.detail.clone(),
                 finding.of.clone().unwrap_or_default(),
                 finding.path.clone(),

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use peregrine_data::clean::{Action, Check, CheckSummary, Finding, FlaggedImage};
+use peregrine_data::clean::{Action, Check, CheckSummary, ClassSummary, Finding, FlaggedImage};
 use peregrine_data::profile::{Profile, Span, Tally};
 use peregrine_data::{CleanReport, ImageSet, ImageSetMeta, Picture, Pixels, Split, Thumbnail};
 use peregrine_ensemble::Method;
@@ -195,9 +195,25 @@ impl Demo<'_> {
 
     fn clean(&self) -> anyhow::Result<CleanReport> {
         let mut report = CleanReport { examined: COUNTS.iter().sum(), ..CleanReport::default() };
+        let class = |(class, &examined): (&String, &u64)| ClassSummary {
+            class: class.clone(),
+            examined,
+            ..ClassSummary::default()
+        };
+        report.classes = self.classes.iter().zip(&COUNTS).map(class).collect();
         for (at, (check, action, n, rule, detail)) in CHECKS.into_iter().enumerate() {
             let removed = if action == Action::Drop { n } else { 0 };
-            report.checks.push(CheckSummary { check, action, rule: rule.to_owned(), flagged: n, removed });
+            let kept = n - removed;
+            let rule = rule.to_owned();
+            report.checks.push(CheckSummary {
+                check,
+                action,
+                rule,
+                flagged: n,
+                removed,
+                kept,
+                ..CheckSummary::default()
+            });
             report.removed += removed;
             for i in 0..n as usize {
                 let (class, index) = ((i * 3 + at) % 10, 20 + at * 5 + i);
@@ -215,9 +231,11 @@ impl Demo<'_> {
                     score: (!twin && check != Check::Unreadable).then_some(0.043 + i as f64 * 0.001),
                     detail: detail.to_owned(),
                     of,
+                    suggested: None,
+                    weight: None,
                 });
                 if action == Action::Drop {
-                    *report.removed_by_class.entry(self.classes[class].clone()).or_default() += 1;
+                    report.classes[class].removed += 1;
                 }
                 if check != Check::Unreadable && i < 10 {
                     let of = if twin { Some(self.thumb(class, index)?) } else { None };

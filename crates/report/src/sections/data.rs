@@ -59,8 +59,7 @@ const MOST_CLASSES: usize = 60;
 /// The section, where a profile is connected.
 pub fn data(material: &Material, sources: &Sources, budget: &mut Budget) -> Option<DataView> {
     let profile = material.profile.as_ref()?;
-    let removed = material.clean.as_ref().map(|clean| &clean.value.removed_by_class);
-    let lost = |class: &str| removed.and_then(|removed| removed.get(class)).copied().unwrap_or(0);
+    let lost = |class: &str| material.clean.as_ref().map_or(0, |clean| clean.value.removed_from(class));
     let rows: Vec<Bar> = profile
         .value
         .classes
