@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 use peregrine_pipeline::{Artifact, Count, Table};
-use polars::prelude::{Column, NamedFrom as _, Series};
+use polars::prelude::{Column, DataFrame, NamedFrom as _, Series};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::decode::{self, Unreadable};
+use crate::made::Made;
 use crate::{escape, table};
 
 /// Which part of the data a manifest or pack is.
@@ -91,6 +92,9 @@ pub struct ImageRecord {
     pub predefined: Option<Split>,
     /// Whether it was made by a stage (a copy, a generated image) and must stay in train.
     pub synthetic: bool,
+    /// How its pixels follow from those of its file, where they are not simply these.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made: Option<Made>,
     /// What checks said of it and what was done about it, where it stayed all the same:
     /// `wrong_label relabel: …`, several joined by `; `. Empty for most.
     pub notes: String,
@@ -111,6 +115,7 @@ impl Default for ImageRecord {
             weight: 1.0,
             predefined: None,
             synthetic: false,
+            made: None,
             notes: String::new(),
         }
     }
@@ -198,8 +203,9 @@ impl Manifest {
             Series::new(name.into(), values.collect::<Vec<_>>()).into()
         }
         let images = &self.images;
+        let made: Vec<_> = images.iter().map(|i| i.made.as_ref().map(Made::to_text)).collect();
         let of = |get: fn(&ImageRecord) -> &str| images.iter().map(move |i| Some(get(i)));
-        vec![
+        let mut columns = vec![
             texts("id", of(|i| &i.id)),
             texts("path", of(|i| &i.path)),
             Series::new("offset".into(), images.iter().map(|i| i.offset).collect::<Vec<_>>()).into(),
@@ -213,7 +219,11 @@ impl Manifest {
             texts("predefined", images.iter().map(|i| i.predefined.map(Split::name))),
             Series::new("synthetic".into(), images.iter().map(|i| i.synthetic).collect::<Vec<_>>()).into(),
             texts("notes", of(|i| &i.notes)),
-        ]
+        ];
+        if made.iter().any(Option::is_some) {
+            columns.push(texts("made", made.iter().map(Option::as_deref)));
+        }
+        columns
     }
 }
 
@@ -242,6 +252,7 @@ impl Artifact for Manifest {
         let mut predefined = table::optional_texts(&frame, "predefined")?.into_iter();
         let mut synthetic = table::bools(&frame, "synthetic")?.into_iter();
         let mut notes = table::texts(&frame, "notes")?.into_iter();
+        let mut made = made(&frame)?.into_iter();
         let mut next = |id| {
             Some(ImageRecord {
                 id,
@@ -255,6 +266,7 @@ impl Artifact for Manifest {
                 weight: weights.next()?,
                 predefined: predefined.next()?.as_deref().and_then(Split::from_name),
                 synthetic: synthetic.next()?,
+                made: made.next().flatten(),
                 notes: notes.next()?,
             })
         };
@@ -312,6 +324,7 @@ impl Artifact for Manifest {
             "weight",
             "split",
             "synthetic",
+            "made",
             "notes",
         ];
         let row = |image: &ImageRecord| {
@@ -327,6 +340,7 @@ impl Artifact for Manifest {
                 image.weight.to_string(),
                 image.predefined.map(Split::name).unwrap_or_default().to_owned(),
                 image.synthetic.to_string(),
+                image.made.as_ref().map(Made::to_text).unwrap_or_default(),
                 image.notes.clone(),
             ]
         };
@@ -339,6 +353,16 @@ impl Artifact for Manifest {
     fn count(&self) -> Option<Count> {
         Some(Count::new(self.images.len(), "images"))
     }
+}
+
+/// The column `made`, which only manifests with such images have.
+fn made(frame: &DataFrame) -> anyhow::Result<Vec<Option<Made>>> {
+    if frame.column("made").is_err() {
+        return Ok(Vec::new());
+    }
+    let read =
+        |text: &str| serde_json::from_str(text).with_context(|| format!("reading the recipe `{text}`"));
+    table::optional_texts(frame, "made")?.iter().map(|text| text.as_deref().map(read).transpose()).collect()
 }
 
 /// Reads the JSON file `path`.
