@@ -179,6 +179,38 @@ impl Manifest {
         Self { classes: self.classes.clone(), split: self.split, images }
     }
 
+    /// What the data *is*, in hex: BLAKE3 over the classes and, for each image in the order of the
+    /// ids, its id, label, file digest, predefined split, group and weight. Where the files lie
+    /// and what the source is called has no part in it, so the same data gives the same digest
+    /// through whatever reader it came.
+    pub fn digest(&self) -> String {
+        let mut hash = blake3::Hasher::new();
+        let mut bytes = b"peregrine manifest 1".to_vec();
+        let text = |bytes: &mut Vec<u8>, text: &str| {
+            bytes.extend_from_slice(&(text.len() as u64).to_le_bytes());
+            bytes.extend_from_slice(text.as_bytes());
+        };
+        bytes.extend_from_slice(&(self.classes.len() as u64).to_le_bytes());
+        self.classes.iter().for_each(|class| text(&mut bytes, class));
+        let mut order: Vec<&ImageRecord> = self.images.iter().collect();
+        order.sort_by(|a, b| a.id.cmp(&b.id));
+        for image in order {
+            text(&mut bytes, &image.id);
+            bytes.extend_from_slice(&image.label.to_le_bytes());
+            text(&mut bytes, &image.digest);
+            text(&mut bytes, image.predefined.map_or("", Split::name));
+            bytes.push(u8::from(image.group.is_some()));
+            text(&mut bytes, image.group.as_deref().unwrap_or_default());
+            bytes.extend_from_slice(&image.weight.to_le_bytes());
+            if bytes.len() > 1 << 16 {
+                hash.update(&bytes);
+                bytes.clear();
+            }
+        }
+        hash.update(&bytes);
+        hash.finalize().to_hex().to_string()
+    }
+
     /// Checks what every manifest promises: labels in range, unique ids.
     ///
     /// # Errors
@@ -291,6 +323,7 @@ impl Artifact for Manifest {
             let _ = write!(text, ", {copies} of them copies or made by a stage");
         }
         text.push('\n');
+        let _ = writeln!(text, "  digest {} (the same for the same data through any source)", self.digest());
         let width = self.classes.iter().map(|class| class.chars().count()).max().unwrap_or(0);
         for (class, count) in self.classes.iter().zip(counts) {
             let share = 100.0 * count as f64 / self.images.len().max(1) as f64;
@@ -305,6 +338,7 @@ impl Artifact for Manifest {
         Ok(serde_json::json!({
             "split": self.split,
             "count": self.images.len(),
+            "digest": self.digest(),
             "classes": self.classes,
             "class_counts": counts,
             "images": self.images,

@@ -1,193 +1,21 @@
-//! Images listed in a CSV table.
+//! Opens a CSV file as a table of text.
+//!
+//! What the columns mean is `rows.rs`'s business.
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context as _, bail};
-use peregrine_pipeline::{ParamProblem, SourceFile};
-use polars::prelude::{CsvReadOptions, DataFrame, SerReader as _};
+use anyhow::Context as _;
+use polars::prelude::{CsvReadOptions, CsvReader, DataFrame, SerReader as _};
 
-use super::{Found, Source, plain, record, source_tag};
-use crate::manifest::Split;
-use crate::table;
+use super::rows::check_file;
 
-/// The table's rows as text.
-struct Rows {
-    root: PathBuf,
-    tag: String,
-    paths: Vec<String>,
-    labels: Vec<String>,
-    splits: Vec<Option<String>>,
-    groups: Vec<Option<String>>,
-    weights: Vec<Option<String>>,
-}
-
-/// What is wrong, with the param that is to blame.
-struct Wrong {
-    param: &'static str,
-    error: anyhow::Error,
-}
-
-fn blame(param: &'static str) -> impl Fn(anyhow::Error) -> Wrong {
-    move |error| Wrong { param, error }
-}
-
-fn open(path: &str) -> anyhow::Result<DataFrame> {
-    let shown = Path::new(path).display();
-    let metadata = std::fs::metadata(path).with_context(|| format!("file `{path}` can't be read"))?;
-    anyhow::ensure!(metadata.is_file(), "`{shown}` is a folder, not a CSV file");
-    anyhow::ensure!(metadata.len() > 0, "file `{shown}` is empty");
+/// The table in the CSV file `path`, every column as text.
+pub(super) fn open(path: &str) -> anyhow::Result<DataFrame> {
+    check_file(path)?;
     CsvReadOptions::default()
         .with_has_header(true)
         .with_infer_schema_length(Some(0)) // Every column as text.
         .try_into_reader_with_file_path(Some(PathBuf::from(path)))
-        .and_then(polars::prelude::CsvReader::finish)
-        .with_context(|| format!("file `{shown}` is no CSV table"))
-}
-
-fn cells(frame: &DataFrame, column: &str, file: &str) -> anyhow::Result<Vec<Option<String>>> {
-    let names =
-        || frame.get_column_names().iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    if frame.column(column).is_err() {
-        bail!("file `{file}` has no column `{column}` (it has {})", names());
-    }
-    table::optional_texts(frame, column)
-}
-
-fn full(frame: &DataFrame, column: &str, file: &str) -> anyhow::Result<Vec<String>> {
-    let cells = cells(frame, column, file)?;
-    let filled = cells.into_iter().enumerate().map(|(row, cell)| {
-        cell.filter(|cell| !cell.is_empty())
-            .with_context(|| format!("row {} of `{file}` has no `{column}`", row + 1))
-    });
-    filled.collect()
-}
-
-fn read(source: &Source) -> Result<Rows, Wrong> {
-    let Source::Csv { path, root, path_column, label_column, split_column, group_column, weight_column, tag } =
-        source
-    else {
-        return Err(Wrong { param: "source", error: anyhow::anyhow!("not a CSV source") });
-    };
-    let frame = open(path).map_err(blame("source.path"))?;
-    let own_folder = || Path::new(path).parent().unwrap_or(Path::new("")).to_path_buf();
-    let root = root.as_ref().map_or_else(own_folder, PathBuf::from);
-    let optional = |column: &Option<String>| match column {
-        Some(column) => cells(&frame, column, path),
-        None => Ok(vec![None; frame.height()]),
-    };
-    Ok(Rows {
-        tag: source_tag(tag.as_deref(), &plain(&root)),
-        paths: full(&frame, path_column, path).map_err(blame("source.path_column"))?,
-        labels: full(&frame, label_column, path).map_err(blame("source.label_column"))?,
-        splits: optional(split_column).map_err(blame("source.split_column"))?,
-        groups: optional(group_column).map_err(blame("source.group_column"))?,
-        weights: optional(weight_column).map_err(blame("source.weight_column"))?,
-        root,
-    })
-}
-
-/// What is wrong with the table, before anything runs.
-pub(super) fn check(source: &Source) -> Vec<ParamProblem> {
-    if let Source::Csv { root: Some(root), .. } = source
-        && !Path::new(root).is_dir()
-    {
-        let message = format!("folder `{root}` doesn't exist (paths are relative to the working directory)");
-        return vec![ParamProblem::new("source.root", message)];
-    }
-    let rows = match read(source) {
-        Ok(rows) => rows,
-        Err(Wrong { param, error }) => return vec![ParamProblem::new(param, format!("{error:#}"))],
-    };
-    let mut problems = Vec::new();
-    let missing: Vec<usize> = (0..rows.paths.len()).filter(|&row| !rows.file(row).is_file()).collect();
-    if let Some(&first) = missing.first() {
-        let others = missing.len() - 1;
-        let more = if others > 0 { format!(", and {others} more are missing") } else { String::new() };
-        let (path, row) = (rows.file(first), first + 1);
-        problems.push(ParamProblem::new(
-            "source.path",
-            format!(
-                "row {row} names the file `{}`, which doesn't exist{more} (is `root` right?)",
-                path.display()
-            ),
-        ));
-    }
-    let first = rows.labels.first();
-    if rows.labels.iter().all(|label| Some(label) == first) {
-        let message = match first {
-            None => "the table has no rows".to_owned(),
-            Some(label) => {
-                format!("all rows have the label `{label}` (a classifier needs at least two classes)")
-            }
-        };
-        problems.push(ParamProblem::new("source.label_column", message));
-    }
-    for (param, error) in
-        [("source.split_column", rows.split().err()), ("source.weight_column", rows.weight().err())]
-    {
-        problems.extend(error.map(|error| ParamProblem::new(param, format!("{error:#}"))));
-    }
-    problems
-}
-
-/// The table and the files it names.
-pub(super) fn sources(source: &Source) -> anyhow::Result<Vec<PathBuf>> {
-    let rows = read(source).map_err(|wrong| wrong.error)?;
-    let Source::Csv { path, .. } = source else { bail!("not a CSV source") };
-    let mut files: Vec<PathBuf> = (0..rows.paths.len()).map(|row| rows.file(row)).collect();
-    files.push(PathBuf::from(path));
-    files.sort_unstable();
-    files.dedup();
-    Ok(files)
-}
-
-/// The images that the table names.
-pub(super) fn list(source: &Source, files: &[SourceFile]) -> anyhow::Result<Vec<Found>> {
-    let rows = read(source).map_err(|wrong| wrong.error)?;
-    let known: HashMap<PathBuf, &SourceFile> = files.iter().map(|file| (plain(&file.path), file)).collect();
-    let splits = rows.split()?;
-    let weights = rows.weight()?;
-    let found = (0..rows.paths.len()).map(|row| {
-        let path = rows.file(row);
-        let file = known.get(&plain(&path)).with_context(|| {
-            format!("row {} names the file `{}`, which doesn't exist", row + 1, path.display())
-        })?;
-        let relative = plain(Path::new(&rows.paths[row]));
-        let mut record = record(&rows.root, &relative, file, &rows.tag);
-        record.predefined = splits[row];
-        record.group = rows.groups[row].clone().filter(|group| !group.is_empty());
-        record.weight = weights[row];
-        Ok(Found { class: rows.labels[row].clone(), record })
-    });
-    found.collect()
-}
-
-impl Rows {
-    fn file(&self, row: usize) -> PathBuf {
-        self.root.join(plain(Path::new(&self.paths[row])))
-    }
-
-    fn split(&self) -> anyhow::Result<Vec<Option<Split>>> {
-        let read = |(row, cell): (usize, &Option<String>)| match cell.as_deref() {
-            None | Some("") => Ok(None),
-            Some(word) => Split::from_name(word).map(Some).with_context(|| {
-                format!("row {} has the split `{word}` (write train, val or test)", row + 1)
-            }),
-        };
-        self.splits.iter().enumerate().map(read).collect()
-    }
-
-    fn weight(&self) -> anyhow::Result<Vec<f32>> {
-        let read = |(row, cell): (usize, &Option<String>)| match cell.as_deref() {
-            None | Some("") => Ok(1.0),
-            Some(word) => {
-                let weight = word.trim().parse::<f32>().ok();
-                weight.filter(|weight| weight.is_finite() && *weight >= 0.0).with_context(|| {
-                    format!("row {} has the weight `{word}` (write a number, at least 0)", row + 1)
-                })
-            }
-        };
-        self.weights.iter().enumerate().map(read).collect()
-    }
+        .and_then(CsvReader::finish)
+        .with_context(|| format!("file `{path}` is no CSV table"))
 }

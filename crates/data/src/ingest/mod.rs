@@ -5,6 +5,8 @@
 
 mod csv;
 mod image_folder;
+mod parquet;
+mod rows;
 mod survey;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use crate::escape;
 use crate::manifest::{ImageRecord, Manifest, Split};
 
+pub use rows::TableSource;
 pub use survey::{Survey, survey};
 
 /// Where images and their labels come from.
@@ -34,40 +37,9 @@ pub enum Source {
         tag: Option<String>,
     },
     /// A CSV table with one row for each image.
-    Csv {
-        /// The CSV file, relative to the working directory.
-        path: String,
-        /// The folder that the paths in the table are relative to; the table's own folder when
-        /// absent.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        root: Option<String>,
-        /// The column with the images' paths.
-        #[serde(default = "path_column")]
-        path_column: String,
-        /// The column with the class names.
-        #[serde(default = "label_column")]
-        label_column: String,
-        /// The column with `train`, `val` or `test`; no split is given when absent.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        split_column: Option<String>,
-        /// The column whose value images of one split share; no groups when absent.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        group_column: Option<String>,
-        /// The column with how much an image counts in the loss, at least 0; all 1 when absent.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        weight_column: Option<String>,
-        /// The name of this data set in the manifest; the root folder's own name when absent.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        tag: Option<String>,
-    },
-}
-
-fn path_column() -> String {
-    "path".to_owned()
-}
-
-fn label_column() -> String {
-    "label".to_owned()
+    Csv(TableSource),
+    /// A Parquet table with one row for each image.
+    Parquet(TableSource),
 }
 
 /// Lists the images of a source, with labels, file hashes and, where the source has them, splits.
@@ -90,14 +62,16 @@ impl Stage for Ingest {
     fn check(&self) -> Vec<ParamProblem> {
         match &self.source {
             Source::ImageFolder { root, .. } => image_folder::check(Path::new(root)),
-            Source::Csv { .. } => csv::check(&self.source),
+            Source::Csv(table) => rows::check(table, csv::open),
+            Source::Parquet(table) => rows::check(table, parquet::open),
         }
     }
 
     fn sources(&self) -> anyhow::Result<Vec<PathBuf>> {
         match &self.source {
             Source::ImageFolder { root, .. } => Ok(vec![PathBuf::from(root)]),
-            Source::Csv { .. } => csv::sources(&self.source),
+            Source::Csv(table) => rows::sources(table, csv::open),
+            Source::Parquet(table) => rows::sources(table, parquet::open),
         }
     }
 
@@ -115,7 +89,8 @@ impl Stage for Ingest {
 pub fn ingest(source: &Source, files: &[SourceFile]) -> anyhow::Result<Manifest> {
     let found = match source {
         Source::ImageFolder { root, tag } => image_folder::list(Path::new(root), tag.as_deref(), files)?,
-        Source::Csv { .. } => csv::list(source, files)?,
+        Source::Csv(table) => rows::list(table, csv::open, files)?,
+        Source::Parquet(table) => rows::list(table, parquet::open, files)?,
     };
     let labels: BTreeSet<&str> = found.iter().map(|found| found.class.as_str()).collect();
     let classes: Vec<String> = labels.into_iter().map(str::to_owned).collect();

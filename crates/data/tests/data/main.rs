@@ -7,4 +7,5 @@ mod ingesting;
 mod packing;
 mod planted;
 mod reusing;
+mod sources;
 mod splitting;
