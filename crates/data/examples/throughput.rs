@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use peregrine_data::clean::{Clean, clean};
+use peregrine_data::clean::{Clean, Cleaned, clean};
 use peregrine_data::ingest::{Source, ingest};
 use peregrine_data::pack::{Pack, Size, pack};
 use peregrine_pipeline::{Artifact as _, SourceFile, StageContext};
@@ -35,7 +35,7 @@ fn main() -> anyhow::Result<()> {
     let cx = StageContext::detached(scratch.path());
 
     let started = Instant::now();
-    let (kept, report) = clean(&manifest, &Clean::default(), &cx)?;
+    let Cleaned { manifest: kept, report, .. } = clean(&manifest, &Clean::default(), &cx)?;
     let seconds = started.elapsed().as_secs_f64();
     let n = manifest.images.len();
     println!("{}clean: {n} images in {seconds:.2} s, {:.0} images/s", report.text(), n as f64 / seconds);

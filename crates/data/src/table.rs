@@ -49,6 +49,11 @@ pub(crate) fn optional_u64s(frame: &DataFrame, name: &str) -> anyhow::Result<Vec
     Ok(column(frame, name, &DataType::UInt64)?.u64()?.iter().collect())
 }
 
+/// The column `name` of 32-bit floats with gaps.
+pub(crate) fn optional_f32s(frame: &DataFrame, name: &str) -> anyhow::Result<Vec<Option<f32>>> {
+    Ok(column(frame, name, &DataType::Float32)?.f32()?.iter().collect())
+}
+
 macro_rules! numbers {
     ($(#[$doc:meta] $name:ident: $method:ident, $dtype:ident, $t:ty;)*) => {$(
         #[$doc]

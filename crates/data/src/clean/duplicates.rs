@@ -6,6 +6,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashSet};
 
 use super::check::Check;
+use super::examine::Examined;
 use super::judge::{Bench, Flag, Found};
 use super::near;
 use crate::manifest::Split;
@@ -109,7 +110,7 @@ fn rank(bench: &Bench, index: usize) -> impl Ord + use<> {
         Some(Split::Val) => 1,
         _ => 2,
     };
-    let area = bench.seen[index].as_ref().map_or(0, |seen| seen.area);
+    let area = bench.seen[index].as_ref().map_or(0, Examined::area);
     (part, Reverse(area), index)
 }
 

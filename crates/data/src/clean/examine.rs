@@ -1,23 +1,98 @@
 //! Looks at one file: everything that the checks need to know, in about a kilobyte.
 
+use std::collections::HashMap;
+
+use peregrine_pipeline::StageContext;
+
 use super::near::SMALL;
 use super::quality::{self, Quality};
+use super::scores::{Scores, VERSION};
 use crate::decode::{self, Pixels, Unreadable};
 use crate::files;
 use crate::manifest::ImageRecord;
 use crate::pack::Recipe;
 
 /// What is remembered of a readable image.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Examined {
     /// BLAKE3 of the size and the pixels; equal for a gray picture stored as gray and as RGB.
     pub content: blake3::Hash,
     /// The picture as 32×32 gray values.
     pub small: Vec<u8>,
-    /// The number of pixels.
-    pub area: u64,
+    /// The width in pixels, upright.
+    pub width: u32,
+    /// The height in pixels, upright.
+    pub height: u32,
     /// What it looks like.
     pub quality: Quality,
+}
+
+impl Examined {
+    /// The number of pixels.
+    pub fn area(&self) -> u64 {
+        u64::from(self.width) * u64::from(self.height)
+    }
+}
+
+/// What was seen of many images.
+#[derive(Debug)]
+pub struct Examination {
+    /// What was seen of each record, in order.
+    pub seen: Vec<Result<Examined, Unreadable>>,
+    /// How many files were decoded.
+    pub decoded: usize,
+    /// How many were not, because an earlier run or another record has the same bytes.
+    pub reused: usize,
+}
+
+/// How many earlier outputs are opened at most, in search of what is already known.
+const EARLIER: usize = 8;
+
+/// Looks at the files of `records`, except for those whose bytes one of `earlier` already saw.
+///
+/// # Errors
+/// When a file changed since `ingest`, or the run was cancelled.
+pub fn examine_all(
+    cx: &StageContext,
+    records: &[ImageRecord],
+    earlier: impl Iterator<Item = Scores>,
+) -> anyhow::Result<Examination> {
+    let mut wanted: HashMap<&str, Vec<usize>> = HashMap::new();
+    for (index, record) in records.iter().enumerate() {
+        wanted.entry(&record.digest).or_default().push(index);
+    }
+    let mut seen: Vec<Option<Result<Examined, Unreadable>>> = vec![None; records.len()];
+    let mut earlier = earlier.take(EARLIER);
+    while !wanted.is_empty() {
+        let Some(scores) = earlier.next() else { break };
+        if scores.version != VERSION {
+            continue;
+        }
+        for (digest, known) in scores.images.into_iter().map(|image| image.digest).zip(scores.seen) {
+            for index in wanted.remove(digest.as_str()).unwrap_or_default() {
+                seen[index] = Some(known.clone());
+            }
+        }
+    }
+    // The first of several equal files is decoded for all of them.
+    let mut rest: Vec<Vec<usize>> = wanted.into_values().collect();
+    rest.sort_unstable();
+    let (decoded, reused) = (rest.len(), records.len() - rest.len());
+    files::map(
+        cx,
+        &rest,
+        128,
+        |of| examine(&records[of[0]]),
+        |of, result| {
+            for &index in of {
+                seen[index] = Some(result.clone());
+            }
+            Ok(())
+        },
+    )?;
+    tracing::info!(decoded, reused, "examined");
+    let seen = seen.into_iter().flatten().collect();
+    Ok(Examination { seen, decoded, reused })
 }
 
 /// Looks at `record`'s file.
@@ -39,7 +114,8 @@ pub fn look(pixels: &Pixels) -> anyhow::Result<Examined> {
     Ok(Examined {
         content: content(pixels),
         small: Recipe::default().apply(pixels, SMALL, SMALL)?.to_gray().data,
-        area: u64::from(pixels.width) * u64::from(pixels.height),
+        width: pixels.width,
+        height: pixels.height,
         quality: quality::measure(pixels)?,
     })
 }

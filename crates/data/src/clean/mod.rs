@@ -10,6 +10,7 @@ pub mod judge;
 pub mod near;
 pub mod quality;
 mod report;
+pub mod scores;
 
 use anyhow::bail;
 use peregrine_pipeline::{Input, Output, ParamProblem, Port, Stage, StageContext};
@@ -17,14 +18,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::decode::Unreadable;
-use crate::files;
 use crate::manifest::{ImageRecord, Manifest};
 use crate::picture::Thumbnail;
 use crate::profile::pixels;
-use examine::Examined;
+use examine::{Examined, examine_all};
 
 pub use check::{Action, Check};
 pub use report::{CheckSummary, ClassSummary, CleanReport, Finding, FlaggedImage};
+pub use scores::Scores;
 
 /// Finds images that would hurt training (unreadable, duplicate, contradictory, blank, dark, blurred,
 /// odd, mislabelled) and removes, relabels, downweights or reports them.
@@ -46,6 +47,13 @@ pub struct Clean {
     pub exact_duplicates: Action,
     /// What happens to images that are almost another one; the largest stays.
     pub near_duplicates: Action,
+    /// Whether mirrored copies are near duplicates.
+    pub near_duplicate_flips: bool,
+    /// Whether copies turned by 90°, 180° or 270° are near duplicates.
+    pub near_duplicate_rotations: bool,
+    /// Whether copies cut from a part of the picture (at least 75 % of each side) are near
+    /// duplicates.
+    pub near_duplicate_crops: bool,
     /// The largest Hamming distance, from 0 to 16 of 64 bits, at which two perceptual hashes make
     /// two images candidates for near duplicates.
     #[schemars(range(min = 0, max = 16))]
@@ -86,8 +94,9 @@ pub struct Clean {
     pub odd_aspect_threshold: f64,
     /// What happens to images much larger or smaller than the others.
     pub odd_size: Action,
-    /// How many times larger or smaller than the median image, from 1 to 1000, an image of odd size is.
-    #[schemars(range(min = 1.0, max = 1000.0))]
+    /// How many interquartile ranges, from 0 to 1000, below the first or above the third quartile the
+    /// size (the square root of the number of pixels) of an image of odd size is.
+    #[schemars(range(min = 0.0, max = 1000.0))]
     pub odd_size_threshold: f64,
     /// What happens to gray images among colour images.
     pub grayscale: Action,
@@ -126,6 +135,9 @@ impl Default for Clean {
             contradictory_labels: Action::Drop,
             exact_duplicates: Action::Drop,
             near_duplicates: Action::Drop,
+            near_duplicate_flips: true,
+            near_duplicate_rotations: true,
+            near_duplicate_crops: true,
             near_duplicate_distance: 6,
             near_duplicate_similarity: 0.992,
             low_information: Action::Drop,
@@ -140,7 +152,7 @@ impl Default for Clean {
             odd_aspect: Action::Keep,
             odd_aspect_threshold: 0.35,
             odd_size: Action::Keep,
-            odd_size_threshold: 10.0,
+            odd_size_threshold: 3.0,
             grayscale: Action::Keep,
             grayscale_threshold: 0.1,
             constant_border: Action::Keep,
@@ -158,14 +170,15 @@ impl Default for Clean {
 const MANIFEST: Input<Manifest> = Input::new("manifest", "the images to look at");
 const CLEANED: Output<Manifest> = Output::new("manifest", "the images that stay");
 const REPORT: Output<CleanReport> = Output::new("report", "what was found and removed, and why");
+const SCORES: Output<Scores> = Output::new("scores", "how good each image that came in is, check by check");
 
 impl Stage for Clean {
     const KIND: &'static str = "clean";
     /// 2: records have an offset and notes. 3: actions besides drop and keep, notes on what stays, more
-    /// checks, overrides.
+    /// checks, overrides; scores; near duplicates that are turned, mirrored and cut.
     const VERSION: u32 = 3;
     const INPUTS: &'static [Port] = &[MANIFEST.port()];
-    const OUTPUTS: &'static [Port] = &[CLEANED.port(), REPORT.port()];
+    const OUTPUTS: &'static [Port] = &[CLEANED.port(), REPORT.port(), SCORES.port()];
 
     fn check(&self) -> Vec<ParamProblem> {
         let ranges = [
@@ -178,7 +191,7 @@ impl Stage for Clean {
             ("bright_threshold", self.bright_threshold, 0.0, 1.0),
             ("blurry_threshold", self.blurry_threshold, 0.0, 20.0),
             ("odd_aspect_threshold", self.odd_aspect_threshold, 0.0, 1.0),
-            ("odd_size_threshold", self.odd_size_threshold, 1.0, 1000.0),
+            ("odd_size_threshold", self.odd_size_threshold, 0.0, 1000.0),
             ("grayscale_threshold", self.grayscale_threshold, 0.0, 1.0),
             ("constant_border_threshold", self.constant_border_threshold, 0.0, 1.0),
             ("outlier_threshold", self.outlier_threshold, 0.0, 1.0),
@@ -195,9 +208,10 @@ impl Stage for Clean {
     }
 
     fn run(&self, cx: &StageContext) -> anyhow::Result<()> {
-        let (manifest, report) = clean(&cx.read(&MANIFEST)?, self, cx)?;
+        let Cleaned { manifest, report, scores } = clean(&cx.read(&MANIFEST)?, self, cx)?;
         cx.write(&CLEANED, &manifest)?;
-        cx.write(&REPORT, &report)
+        cx.write(&REPORT, &report)?;
+        cx.write(&SCORES, &scores)
     }
 }
 
@@ -226,24 +240,29 @@ impl Clean {
     }
 }
 
+/// What comes out of cleaning.
+#[derive(Debug, Clone)]
+pub struct Cleaned {
+    /// The images that stay.
+    pub manifest: Manifest,
+    /// What was found.
+    pub report: CleanReport,
+    /// How good each image is, and what was measured of it.
+    pub scores: Scores,
+}
+
 /// The images of `manifest` that are worth keeping, and what was wrong with the others.
 ///
 /// # Errors
 /// When a file changed since `ingest`, or too many are unreadable.
-pub fn clean(
-    manifest: &Manifest,
-    params: &Clean,
-    cx: &StageContext,
-) -> anyhow::Result<(Manifest, CleanReport)> {
-    let mut seen: Vec<Result<Examined, Unreadable>> = Vec::with_capacity(manifest.images.len());
-    files::map(cx, &manifest.images, 128, examine::examine, |_, result| {
-        seen.push(result);
-        Ok(())
-    })?;
+pub fn clean(manifest: &Manifest, params: &Clean, cx: &StageContext) -> anyhow::Result<Cleaned> {
+    let earlier = cx.earlier::<Scores>(Clean::KIND, SCORES.name);
+    let seen = examine_all(cx, &manifest.images, earlier)?.seen;
     guard(manifest, &seen, params.max_bad_fraction)?;
     let (kept, mut report) = judge::judge(manifest, &seen, params);
     report.thumbnails = thumbnails(manifest, &report, params.thumbnails as usize, cx)?;
-    Ok((manifest.with_images(kept), report))
+    let scores = Scores::of(manifest, seen, &report, params);
+    Ok(Cleaned { manifest: manifest.with_images(kept), report, scores })
 }
 
 fn guard(manifest: &Manifest, seen: &[Result<Examined, Unreadable>], limit: f64) -> anyhow::Result<()> {

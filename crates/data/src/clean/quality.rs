@@ -101,6 +101,26 @@ fn laplacian_variance(gray: &Pixels) -> anyhow::Result<f64> {
     Ok((squares as f64 / count - (sum as f64 / count).powi(2)).max(0.0))
 }
 
+/// How far from black the bright parts are, in 0..1: cleanvision's score.
+pub(super) fn grade_dark(quality: &Quality) -> f64 {
+    quality.highlights
+}
+
+/// How far from white the dark parts are, in 0..1: cleanvision's score.
+pub(super) fn grade_bright(quality: &Quality) -> f64 {
+    1.0 - quality.shadows
+}
+
+/// How much its gray values say, in 0..1: a tenth of their entropy in bits, as cleanvision's score.
+pub(super) fn grade_information(quality: &Quality) -> f64 {
+    (0.1 * quality.entropy).min(1.0)
+}
+
+/// How sharp it is, in 0..1.
+pub(super) fn grade_sharpness(quality: &Quality) -> f64 {
+    1.0 - (-10.0 * quality.sharpness).exp()
+}
+
 /// Almost one flat colour.
 pub(super) fn low_information(bench: &Bench) -> Found {
     let Clean { low_information_threshold: entropy, low_contrast_threshold: contrast, .. } = *bench.params;

@@ -8,4 +8,5 @@ mod packing;
 mod planted;
 mod reusing;
 mod sources;
+mod scoring;
 mod splitting;

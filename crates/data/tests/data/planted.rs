@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use peregrine_data::clean::{Check, Clean, clean};
+use peregrine_data::clean::{Check, Clean, Cleaned, clean};
 use peregrine_data::{CleanReport, Manifest};
 use peregrine_pipeline::Artifact as _;
 
@@ -20,7 +20,8 @@ fn sample() -> Planted {
     let root = fixtures::repository("data/sample");
     let manifest = fixtures::manifest_of(&root);
     let dir = tempfile::tempdir().unwrap();
-    let (cleaned, report) = clean(&manifest, &Clean::default(), &fixtures::context(dir.path())).unwrap();
+    let cleaned = clean(&manifest, &Clean::default(), &fixtures::context(dir.path())).unwrap();
+    let Cleaned { manifest: cleaned, report, .. } = cleaned;
     let table = std::fs::read_to_string(fixtures::repository("data/sample.truth.csv")).unwrap();
     let mut truth: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
     for row in table.lines().skip(1) {
@@ -84,7 +85,8 @@ fn cleaning_the_traffic_lights_removes_few_images_and_only_as_duplicates() {
     assert_eq!(manifest.classes, ["green", "red", "yellow"]);
     assert_eq!(manifest.class_counts(), [536, 904, 44]);
     let dir = tempfile::tempdir().unwrap();
-    let (cleaned, report) = clean(&manifest, &Clean::default(), &fixtures::context(dir.path())).unwrap();
+    let cleaned = clean(&manifest, &Clean::default(), &fixtures::context(dir.path())).unwrap();
+    let Cleaned { manifest: cleaned, report, .. } = cleaned;
     eprintln!("{}", report.text());
     for check in &report.checks {
         let duplicates = [Check::NearDuplicate, Check::ExactDuplicate].contains(&check.check);
