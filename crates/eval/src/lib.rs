@@ -5,10 +5,12 @@
 
 pub mod evaluate;
 pub mod metrics;
+pub mod out_of_fold;
 pub mod predict;
 pub mod predictions;
 
 pub use evaluate::Evaluate;
 pub use metrics::{ClassMetrics, ConfusedPair, Interval, Metrics, ReliabilityBin};
+pub use out_of_fold::JoinFolds;
 pub use predict::Predict;
 pub use predictions::{Predictions, PredictionsError};

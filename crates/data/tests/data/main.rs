@@ -3,10 +3,11 @@
 
 mod decoding;
 mod fixtures;
+mod folding;
 mod ingesting;
 mod packing;
 mod planted;
 mod reusing;
-mod sources;
 mod scoring;
+mod sources;
 mod splitting;

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use crate::fixtures::{context, manifest, problems, record};
 
 fn parts(manifest: &Manifest, seed: u64) -> BTreeMap<String, Split> {
-    let parts = split(manifest, &SplitImages::default(), Seed(seed)).unwrap();
+    let parts = split(manifest, &[], &SplitImages::default(), Seed(seed)).unwrap();
     let of =
         |part: &Manifest| part.images.iter().map(|image| (image.id.clone(), part.split)).collect::<Vec<_>>();
     parts.iter().flat_map(of).collect()
@@ -20,7 +20,7 @@ fn parts(manifest: &Manifest, seed: u64) -> BTreeMap<String, Split> {
 #[test]
 fn shares_are_met_and_every_image_is_in_one_split() {
     let all = manifest(Split::All, &[4000, 1000]);
-    let [train, val, test] = split(&all, &SplitImages::default(), Seed(17)).unwrap();
+    let [train, val, test] = split(&all, &[], &SplitImages::default(), Seed(17)).unwrap();
     assert_eq!(train.images.len() + val.images.len() + test.images.len(), 5000);
     for part in [&val, &test] {
         for (count, of) in part.class_counts().into_iter().zip([4000.0, 1000.0]) {
@@ -52,7 +52,7 @@ proptest! {
     #[test]
     fn small_classes_reach_every_split(seed: u64, counts in prop::collection::vec(3_usize..12, 2..6)) {
         let all = manifest(Split::All, &counts);
-        for part in split(&all, &SplitImages::default(), Seed(seed)).unwrap() {
+        for part in split(&all, &[], &SplitImages::default(), Seed(seed)).unwrap() {
             prop_assert!(part.class_counts().iter().all(|&count| count > 0));
         }
     }
@@ -128,17 +128,17 @@ fn a_source_that_gives_test_gets_val_from_its_train_part() {
     for (number, image) in all.images.iter_mut().enumerate() {
         image.predefined = Some(if number % 4 == 0 { Split::Test } else { Split::Train });
     }
-    let [train, val, test] = split(&all, &SplitImages::default(), Seed(1)).unwrap();
+    let [train, val, test] = split(&all, &[], &SplitImages::default(), Seed(1)).unwrap();
     assert_eq!(test.images.len(), 100);
     assert!(test.images.iter().all(|image| image.predefined == Some(Split::Test)));
     assert!((20..=70).contains(&val.images.len()), "{}", val.images.len());
     assert_eq!(train.images.len() + val.images.len(), 300);
     let anew = SplitImages { ignore_predefined: true, ..SplitImages::default() };
-    let [_, _, test] = split(&all, &anew, Seed(1)).unwrap();
+    let [_, _, test] = split(&all, &[], &anew, Seed(1)).unwrap();
     assert!(test.images.iter().any(|image| image.predefined == Some(Split::Train)));
     // An image that lies in both stays out of train.
     all.images[1].digest = all.images[0].digest.clone();
-    let [train, _, _] = split(&all, &SplitImages::default(), Seed(1)).unwrap();
+    let [train, _, _] = split(&all, &[], &SplitImages::default(), Seed(1)).unwrap();
     assert!(!train.images.iter().any(|image| image.id == all.images[1].id));
 }
 
@@ -153,11 +153,11 @@ fn balance_takes_train_only_and_split_takes_no_copies() {
         assert!(error.contains(word) && error.contains("connect `split.train`"), "{error}");
     }
     let (balanced, _) = balance(&manifest(Split::Train, &[3, 5]), &Balance::default(), &cx).unwrap();
-    let again = split(&balanced, &SplitImages::default(), Seed(1)).unwrap_err().to_string();
+    let again = split(&balanced, &[], &SplitImages::default(), Seed(1)).unwrap_err().to_string();
     assert!(again.contains("put `split` before `balance`"), "{again}");
-    assert!(split(&manifest(Split::Test, &[9, 9]), &SplitImages::default(), Seed(1)).is_err());
+    assert!(split(&manifest(Split::Test, &[9, 9]), &[], &SplitImages::default(), Seed(1)).is_err());
     let few =
-        split(&manifest(Split::All, &[1, 1]), &SplitImages::default(), Seed(1)).unwrap_err().to_string();
+        split(&manifest(Split::All, &[1, 1]), &[], &SplitImages::default(), Seed(1)).unwrap_err().to_string();
     assert!(few.contains("2 images are too few"), "{few}");
 }
 
