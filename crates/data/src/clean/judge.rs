@@ -3,10 +3,13 @@
 //! [`RULES`] is the registry: what is looked for, in which order, and what is done about it. A check
 //! is a function from the [`Bench`] to its [`Flag`]s in a file of its own, and a line here.
 
+use std::collections::HashMap;
+
 use super::Clean;
 use super::check::{Action, Check};
 use super::duplicates;
 use super::examine::Examined;
+use super::overrides::{Overruled, Resolved, Verdict};
 use super::quality;
 use super::report::{CheckSummary, ClassSummary, CleanReport, Finding};
 use crate::decode::Unreadable;
@@ -95,14 +98,16 @@ pub(super) struct Bench<'a> {
     stays: Vec<bool>,
     findings: Vec<Finding>,
     checks: Vec<CheckSummary>,
+    overruled: Overruled,
 }
 
 /// The images that stay, in their order, and the report without thumbnails. `seen` is what was seen
-/// of each image of `manifest`.
-pub fn judge(
+/// of each image of `manifest`; `overrides` has the last word.
+pub(super) fn judge(
     manifest: &Manifest,
     seen: &[Result<Examined, Unreadable>],
     params: &Clean,
+    overrides: &Resolved,
 ) -> (Vec<ImageRecord>, CleanReport) {
     let mut bench = Bench {
         manifest,
@@ -112,6 +117,7 @@ pub fn judge(
         stays: vec![true; seen.len()],
         findings: Vec::new(),
         checks: Vec::new(),
+        overruled: Overruled::default(),
     };
     for rule in &RULES {
         let found = (rule.find)(&bench);
@@ -119,6 +125,7 @@ pub fn judge(
             bench.apply(rule.check, (rule.action)(params), found);
         }
     }
+    bench.overrule(overrides);
     bench.finish()
 }
 
@@ -170,6 +177,7 @@ impl<'a> Bench<'a> {
                 score: flag.score,
                 of: flag.of.map(|of| self.manifest.images[of].id.clone()),
                 suggested: flag.label.map(|label| self.class(label).to_owned()),
+                overridden: None,
                 weight: (done == Action::Downweight).then_some(now.weight),
                 detail: flag.detail,
             });
@@ -185,22 +193,79 @@ impl<'a> Bench<'a> {
             (Action::Relabel, Some(label)) if label == record.label => Action::Keep,
             (action, _) => action,
         };
-        let mut says = flag.detail.as_str();
-        let renamed;
         match (done, flag.label) {
             (Action::Drop, _) => self.stays[flag.index] = false,
-            (Action::Relabel, Some(label)) => {
-                renamed = format!("was `{}`: {says}", self.manifest.class_of(record));
-                says = &renamed;
-                record.label = label;
-            }
+            (Action::Relabel, Some(label)) => record.label = label,
             (Action::Downweight, _) => record.weight *= self.params.downweight_factor as f32,
             _ => {}
         }
-        if done != Action::Drop {
-            note(record, &format!("{} {done}: {says}", check.name()));
-        }
+        self.note(flag.index, &format!("{} {done}: {}", check.name(), flag.detail));
         done
+    }
+
+    /// Adds `text` to the notes of the image at `index`.
+    fn note(&mut self, index: usize, text: &str) {
+        let notes = &mut self.records[index].notes;
+        if !notes.is_empty() {
+            notes.push_str("; ");
+        }
+        notes.push_str(text);
+    }
+
+    /// Does what a person decided, whatever checks said.
+    fn overrule(&mut self, overrides: &Resolved) {
+        let mut of_image: HashMap<&str, Vec<usize>> = HashMap::new();
+        for (at, finding) in self.findings.iter().enumerate() {
+            of_image.entry(finding.id.as_str()).or_default().push(at);
+        }
+        let found: Vec<(Verdict, Vec<usize>)> = overrides
+            .found
+            .iter()
+            .map(|verdict| (*verdict, of_image.remove(verdict.decision.id.as_str()).unwrap_or_default()))
+            .collect();
+        drop(of_image);
+        for (verdict, findings) in found {
+            let Verdict { index, decision, label } = verdict;
+            if self.seen[index].is_err() && decision.action != Action::Drop {
+                self.overruled.unreadable.push(decision.id.clone());
+                continue;
+            }
+            self.carry_out(index, decision.action, label);
+            let why = if decision.note.is_empty() { "decided by hand" } else { &decision.note };
+            self.note(index, &format!("override {}: {why}", decision.action));
+            self.overruled.decisions.push(decision.clone());
+            let mut agreed = false;
+            for at in findings {
+                let finding = &mut self.findings[at];
+                if finding.action == decision.action
+                    && (decision.action != Action::Relabel || finding.suggested == decision.label)
+                {
+                    agreed = true;
+                    continue;
+                }
+                finding.overridden = Some(decision.action);
+                if let Some(summary) = self.checks.iter_mut().find(|summary| summary.check == finding.check) {
+                    *summary.count_mut(finding.action) -= 1;
+                    summary.overridden += 1;
+                }
+            }
+            self.overruled.changed += u64::from(!agreed);
+        }
+        self.overruled.unknown = overrides.unknown.len() as u64;
+        self.overruled.unknown_examples =
+            overrides.unknown.iter().take(20).map(|id| (*id).to_owned()).collect();
+    }
+
+    /// Makes the image at `index` what it was at first, but for what `action` says.
+    fn carry_out(&mut self, index: usize, action: Action, label: Option<u32>) {
+        let original = &self.manifest.images[index];
+        let record = &mut self.records[index];
+        record.label = label.unwrap_or(original.label);
+        record.weight = match action {
+            Action::Downweight => original.weight * self.params.downweight_factor as f32,
+            _ => original.weight,
+        };
+        self.stays[index] = action != Action::Drop;
     }
 
     fn finish(self) -> (Vec<ImageRecord>, CleanReport) {
@@ -219,6 +284,7 @@ impl<'a> Bench<'a> {
             checks: self.checks,
             classes,
             findings: self.findings,
+            overrides: self.overruled,
             thumbnails: Vec::new(),
         };
         (kept, report)
@@ -242,14 +308,6 @@ impl<'a> Bench<'a> {
         }
         classes
     }
-}
-
-/// Adds `text` to what is noted of `record`.
-fn note(record: &mut ImageRecord, text: &str) {
-    if !record.notes.is_empty() {
-        record.notes.push_str("; ");
-    }
-    record.notes.push_str(text);
 }
 
 fn unreadable(bench: &Bench) -> Found {

@@ -1,29 +1,32 @@
 //! Stage `clean`: finds images that would hurt training, and removes them.
 //!
 //! Looks at every file once ([`examine`](mod@examine)), then decides from what it saw
-//! ([`judge`](mod@judge)). Wrong labels that are no duplicates need a model and are not found here.
+//! (`judge`). Wrong labels that are no duplicates need a model and are not found here.
 
 mod check;
 mod duplicates;
 pub mod examine;
-pub mod judge;
+mod judge;
 pub mod near;
+pub mod overrides;
 pub mod quality;
 mod report;
 pub mod scores;
+mod thumbnails;
 
-use anyhow::bail;
+use std::path::PathBuf;
+
+use anyhow::{anyhow, bail};
 use peregrine_pipeline::{Input, Output, ParamProblem, Port, Stage, StageContext};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::decode::Unreadable;
-use crate::manifest::{ImageRecord, Manifest};
-use crate::picture::Thumbnail;
-use crate::profile::pixels;
+use crate::manifest::Manifest;
 use examine::{Examined, examine_all};
 
 pub use check::{Action, Check};
+pub use overrides::{Decision, Overrides, Overruled};
 pub use report::{CheckSummary, ClassSummary, CleanReport, Finding, FlaggedImage};
 pub use scores::Scores;
 
@@ -123,6 +126,11 @@ pub struct Clean {
     /// By what the weight of an image is multiplied, from 0 to 1, when a check downweights it.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub downweight_factor: f64,
+    /// A CSV file of a person's decisions on single images, relative to the working directory: columns
+    /// `id`, `action` (`keep`, `drop`, `relabel`, `downweight`), `label` (the class to relabel to) and
+    /// `note`. It has the last word; the review sheet writes such a file. None when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overrides: Option<String>,
     /// How many flagged images of each check get a thumbnail in the report, from 0 to 1000.
     #[schemars(range(min = 0, max = 1000))]
     pub thumbnails: u32,
@@ -162,6 +170,7 @@ impl Default for Clean {
             wrong_label: Action::Keep,
             wrong_label_threshold: 0.5,
             downweight_factor: 0.5,
+            overrides: None,
             thumbnails: 24,
         }
     }
@@ -204,7 +213,12 @@ impl Stage for Clean {
             .map(|(path, _, low, high)| ParamProblem::new(path, format!("must be from {low} to {high}")))
             .collect();
         problems.extend(self.relabels_without_a_label());
+        problems.extend(self.overrides.as_deref().map(overrides::check).unwrap_or_default());
         problems
+    }
+
+    fn sources(&self) -> anyhow::Result<Vec<PathBuf>> {
+        Ok(self.overrides.iter().map(PathBuf::from).collect())
     }
 
     fn run(&self, cx: &StageContext) -> anyhow::Result<()> {
@@ -254,13 +268,20 @@ pub struct Cleaned {
 /// The images of `manifest` that are worth keeping, and what was wrong with the others.
 ///
 /// # Errors
-/// When a file changed since `ingest`, or too many are unreadable.
+/// When a file changed since `ingest`, too many are unreadable, or the overrides name a class that
+/// isn't there.
 pub fn clean(manifest: &Manifest, params: &Clean, cx: &StageContext) -> anyhow::Result<Cleaned> {
+    let overrides = match &params.overrides {
+        Some(path) => Overrides::read(path).map_err(|wrong| anyhow!(wrong.join("; ")))?,
+        None => Overrides::default(),
+    };
+    let resolved = overrides.resolve(manifest)?;
     let earlier = cx.earlier::<Scores>(Clean::KIND, SCORES.name);
     let seen = examine_all(cx, &manifest.images, earlier)?.seen;
     guard(manifest, &seen, params.max_bad_fraction)?;
-    let (kept, mut report) = judge::judge(manifest, &seen, params);
-    report.thumbnails = thumbnails(manifest, &report, params.thumbnails as usize, cx)?;
+    let (kept, mut report) = judge::judge(manifest, &seen, params, &resolved);
+    report.overrides.warn(&overrides.file);
+    report.thumbnails = thumbnails::thumbnails(manifest, &report, params.thumbnails as usize, cx)?;
     let scores = Scores::of(manifest, seen, &report, params);
     Ok(Cleaned { manifest: manifest.with_images(kept), report, scores })
 }
@@ -279,37 +300,4 @@ fn guard(manifest: &Manifest, seen: &[Result<Examined, Unreadable>], limit: f64)
         );
     }
     Ok(())
-}
-
-/// Thumbnails of some flagged images of each check, spread evenly over its findings.
-fn thumbnails(
-    manifest: &Manifest,
-    report: &CleanReport,
-    per_check: usize,
-    cx: &StageContext,
-) -> anyhow::Result<Vec<FlaggedImage>> {
-    let by_id: std::collections::HashMap<&str, &ImageRecord> =
-        manifest.images.iter().map(|image| (image.id.as_str(), image)).collect();
-    let thumbnail = |id: &str, file: String| -> anyhow::Result<Option<Thumbnail>> {
-        let Some(image) = by_id.get(id) else { return Ok(None) };
-        let small = |pixels| Thumbnail::of(&pixels, id, manifest.class_of(image), file);
-        pixels(image)?.map(small).transpose()
-    };
-    let mut flagged = Vec::new();
-    for check in Check::ALL {
-        cx.check_cancelled()?;
-        let findings: Vec<&Finding> =
-            report.findings.iter().filter(|finding| finding.check == check).collect();
-        let step = findings.len().div_ceil(per_check.max(1)).max(1);
-        for (number, finding) in findings.into_iter().step_by(step).take(per_check).enumerate() {
-            let name = format!("{}-{number}", check.name());
-            let Some(image) = thumbnail(&finding.id, format!("{name}.png"))? else { continue };
-            let of = match &finding.of {
-                Some(id) => thumbnail(id, format!("{name}-of.png"))?,
-                None => None,
-            };
-            flagged.push(FlaggedImage { check, image, of });
-        }
-    }
-    Ok(flagged)
 }

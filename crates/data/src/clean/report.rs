@@ -1,5 +1,6 @@
 //! What cleaning found, for people and for the report.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -7,6 +8,7 @@ use peregrine_pipeline::{Artifact, Count, Table};
 use serde::{Deserialize, Serialize};
 
 use super::check::{Action, Check};
+use super::overrides::Overruled;
 use crate::manifest::{read_json, write_json};
 use crate::picture::{Thumbnail, load_thumbnails, save_thumbnails};
 
@@ -34,6 +36,8 @@ pub struct Finding {
     pub suggested: Option<String>,
     /// The image's new weight, when `action` is `downweight`.
     pub weight: Option<f32>,
+    /// What a person's override did instead.
+    pub overridden: Option<Action>,
 }
 
 /// What one check did.
@@ -55,6 +59,8 @@ pub struct CheckSummary {
     pub downweighted: u64,
     /// How many stayed as they are.
     pub kept: u64,
+    /// For how many a person decided otherwise; they are in none of the counts of what was done.
+    pub overridden: u64,
 }
 
 impl Default for CheckSummary {
@@ -68,6 +74,7 @@ impl Default for CheckSummary {
             relabelled: 0,
             downweighted: 0,
             kept: 0,
+            overridden: 0,
         }
     }
 }
@@ -81,6 +88,20 @@ impl CheckSummary {
             Action::Downweight => self.downweighted,
             Action::Keep => self.kept,
         }
+    }
+
+    /// The counts in words: `3 removed, 1 overridden`.
+    pub fn done(&self) -> String {
+        let counts = [
+            (self.removed, "removed"),
+            (self.relabelled, "relabelled"),
+            (self.downweighted, "downweighted"),
+            (self.kept, "kept"),
+            (self.overridden, "overridden"),
+        ];
+        let counts = counts.iter().filter(|(count, _)| *count > 0);
+        let words: Vec<String> = counts.map(|(count, word)| format!("{count} {word}")).collect();
+        if words.is_empty() { "–".to_owned() } else { words.join(", ") }
     }
 
     pub(super) fn count_mut(&mut self, action: Action) -> &mut u64 {
@@ -113,8 +134,8 @@ pub struct ClassSummary {
 /// A thumbnail of a flagged image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FlaggedImage {
-    /// Which check flagged it.
-    pub check: Check,
+    /// Which check flagged it; none when a person decided on it and no check flagged it.
+    pub check: Option<Check>,
     /// The image.
     pub image: Thumbnail,
     /// For duplicates: the image that was kept instead.
@@ -136,16 +157,51 @@ pub struct CleanReport {
     pub classes: Vec<ClassSummary>,
     /// Every flagged image, by check and then id.
     pub findings: Vec<Finding>,
-    /// Thumbnails of some flagged images of each check.
+    /// What a person's overrides changed.
+    pub overrides: Overruled,
+    /// Thumbnails of some flagged images of each check, then of what was decided by hand besides.
     pub thumbnails: Vec<FlaggedImage>,
 }
 
 const FILE: &str = "clean_report.json";
 
+impl Finding {
+    /// The reason, what it would be instead, and what was decided by hand.
+    fn says(&self) -> String {
+        let suggested = self.suggested.as_ref().map(|class| format!(" → `{class}`"));
+        let by_hand = self.overridden.map(|action| format!(" (by hand: {action})"));
+        format!("{}{}{}", self.detail, suggested.unwrap_or_default(), by_hand.unwrap_or_default())
+    }
+}
+
 impl CleanReport {
     /// How many images of `class` were removed.
     pub fn removed_from(&self, class: &str) -> u64 {
         self.classes.iter().find(|summary| summary.class == class).map_or(0, |summary| summary.removed)
+    }
+
+    fn write_overrides(&self, text: &mut String) {
+        let overrides = &self.overrides;
+        if overrides.decisions.is_empty() && overrides.unknown == 0 && overrides.unreadable.is_empty() {
+            return;
+        }
+        let counts = Action::ALL.map(|action| (overrides.count(action), action.name()));
+        let counts = counts.iter().filter(|(count, _)| *count > 0);
+        let counts: Vec<String> = counts.map(|(count, name)| format!("{count} {name}")).collect();
+        let _ = writeln!(
+            text,
+            "overrides: {} decided by hand ({}), {} of them otherwise than the checks",
+            overrides.decisions.len(),
+            if counts.is_empty() { "none".to_owned() } else { counts.join(", ") },
+            overrides.changed
+        );
+        if overrides.unknown > 0 {
+            let examples = overrides.unknown_examples.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
+            let _ = writeln!(text, "  {} rows name no image: {examples}", overrides.unknown);
+        }
+        for id in &overrides.unreadable {
+            let _ = writeln!(text, "  {id}: can't be read, so it stays removed");
+        }
     }
 }
 
@@ -154,10 +210,11 @@ impl Artifact for CleanReport {
 
     fn save(&self, dir: &Path) -> anyhow::Result<()> {
         write_json(&dir.join(FILE), self)?;
-        save_thumbnails(
-            dir,
-            self.thumbnails.iter().flat_map(|flagged| [&flagged.image].into_iter().chain(&flagged.of)),
-        )
+        // An image that two checks flagged, or that several others are copies of, is one file.
+        let all = self.thumbnails.iter().flat_map(|flagged| [&flagged.image].into_iter().chain(&flagged.of));
+        let files: BTreeMap<&str, &Thumbnail> =
+            all.map(|thumbnail| (thumbnail.file.as_str(), thumbnail)).collect();
+        save_thumbnails(dir, files.into_values())
     }
 
     fn load(dir: &Path) -> anyhow::Result<Self> {
@@ -176,20 +233,17 @@ impl Artifact for CleanReport {
             self.kept, self.examined, self.removed
         );
         let width = Check::ALL.iter().map(|check| check.name().len()).max().unwrap_or(0);
-        let _ = writeln!(text, "  {:<width$}  flagged  removed", "check");
+        let _ = writeln!(text, "  {:<width$}  flagged  what was done", "check");
         for check in &self.checks {
-            let name = check.check.name();
-            let _ = writeln!(
-                text,
-                "  {name:<width$}  {:>7}  {:>7}  {}",
-                check.flagged, check.removed, check.rule
-            );
+            let (name, flagged) = (check.check.name(), check.flagged);
+            let _ = writeln!(text, "  {name:<width$}  {flagged:>7}  {:<13}  ({})", check.done(), check.rule);
         }
+        self.write_overrides(&mut text);
         for summary in self.checks.iter().filter(|summary| summary.flagged > 0) {
             let _ = writeln!(text, "{}:", summary.check.name());
             let findings = self.findings.iter().filter(|finding| finding.check == summary.check);
             for finding in findings.clone().take(8) {
-                let _ = writeln!(text, "  {}: {}", finding.id, finding.detail);
+                let _ = writeln!(text, "  {}: {}", finding.id, finding.says());
             }
             let more = findings.count().saturating_sub(8);
             if more > 0 {
@@ -204,7 +258,8 @@ impl Artifact for CleanReport {
     }
 
     fn table(&self) -> Option<Table> {
-        let columns = ["id", "class", "check", "action", "score", "suggested", "detail", "of", "path"];
+        let columns =
+            ["id", "class", "check", "action", "score", "suggested", "override", "detail", "of", "path"];
         let row = |finding: &Finding| {
             vec![
                 finding.id.clone(),
@@ -213,6 +268,7 @@ impl Artifact for CleanReport {
                 finding.action.name().to_owned(),
                 finding.score.map(|score| score.to_string()).unwrap_or_default(),
                 finding.suggested.clone().unwrap_or_default(),
+                finding.overridden.map(|action| action.name().to_owned()).unwrap_or_default(),
                 finding.detail.clone(),
                 finding.of.clone().unwrap_or_default(),
                 finding.path.clone(),

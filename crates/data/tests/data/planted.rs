@@ -108,5 +108,5 @@ fn a_clean_report_comes_back_from_its_files_byte_for_byte() {
     let back = CleanReport::load(dir.path()).unwrap();
     assert_eq!(back, sample.report);
     assert!(back.thumbnails.iter().all(|flagged| flagged.image.png.starts_with(b"\x89PNG")));
-    assert!(!back.thumbnails.iter().any(|flagged| flagged.check == Check::Unreadable));
+    assert!(!back.thumbnails.iter().any(|flagged| flagged.check == Some(Check::Unreadable)));
 }

@@ -233,13 +233,14 @@ impl Demo<'_> {
                     of,
                     suggested: None,
                     weight: None,
+                    overridden: None,
                 });
                 if action == Action::Drop {
                     report.classes[class].removed += 1;
                 }
                 if check != Check::Unreadable && i < 10 {
                     let of = if twin { Some(self.thumb(class, index)?) } else { None };
-                    report.thumbnails.push(FlaggedImage { check, image: self.thumb(class, index)?, of });
+                    report.thumbnails.push(FlaggedImage { check: Some(check), image: self.thumb(class, index)?, of });
                 }
             }
         }

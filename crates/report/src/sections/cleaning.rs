@@ -99,7 +99,7 @@ fn view(
             .find(|finding| finding.id == id)
             .map_or_else(String::new, |finding| finding.detail.clone())
     };
-    let pictures = report.thumbnails.iter().filter(|flagged| flagged.check == check.check).take(most);
+    let pictures = report.thumbnails.iter().filter(|flagged| flagged.check == Some(check.check)).take(most);
     let examples: Vec<Example> = pictures
         .filter_map(|flagged| {
             Some(Example {

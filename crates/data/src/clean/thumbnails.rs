@@ -1,0 +1,87 @@
+//! Small pictures of what was flagged, each image decoded once more and only if it is shown.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use peregrine_pipeline::StageContext;
+
+use super::check::Check;
+use super::report::{CleanReport, Finding, FlaggedImage};
+use crate::files;
+use crate::manifest::{ImageRecord, Manifest};
+use crate::picture::Thumbnail;
+use crate::profile::pixels;
+
+/// Thumbnails of up to `per_check` flagged images of each check, spread evenly over its findings,
+/// and of those that a person decided on although no check flagged them.
+pub(super) fn thumbnails(
+    manifest: &Manifest,
+    report: &CleanReport,
+    per_check: usize,
+    cx: &StageContext,
+) -> anyhow::Result<Vec<FlaggedImage>> {
+    let mut chosen: Vec<(Option<Check>, &str, Option<&str>)> = Vec::new();
+    for check in Check::ALL {
+        let findings: Vec<&Finding> =
+            report.findings.iter().filter(|finding| finding.check == check).collect();
+        let shown = spread(&findings, per_check).copied();
+        chosen.extend(shown.map(|finding| (Some(check), finding.id.as_str(), finding.of.as_deref())));
+    }
+    let flagged: BTreeSet<&str> = report.findings.iter().map(|finding| finding.id.as_str()).collect();
+    let by_hand = report.overrides.decisions.iter().map(|decision| decision.id.as_str());
+    let by_hand: Vec<&str> = by_hand.filter(|id| !flagged.contains(id)).collect();
+    chosen.extend(spread(&by_hand, per_check).map(|&id| (None, id, None)));
+
+    let wanted: BTreeSet<&str> = chosen.iter().flat_map(|(_, id, of)| [*id].into_iter().chain(*of)).collect();
+    let made = make(manifest, &wanted, cx)?;
+    let picture = |id: &str| made.get(id).cloned();
+    Ok(chosen
+        .into_iter()
+        .filter_map(|(check, id, of)| {
+            Some(FlaggedImage { check, image: picture(id)?, of: of.and_then(picture) })
+        })
+        .collect())
+}
+
+/// At most `most` of `items`, spread evenly.
+fn spread<T>(items: &[T], most: usize) -> impl Iterator<Item = &T> {
+    let shown = most.min(items.len());
+    (0..shown).map(move |number| &items[number * items.len() / shown])
+}
+
+/// The thumbnails of the readable ones of `wanted`, by id.
+fn make<'a>(
+    manifest: &'a Manifest,
+    wanted: &BTreeSet<&str>,
+    cx: &StageContext,
+) -> anyhow::Result<BTreeMap<&'a str, Thumbnail>> {
+    let images = manifest.images.iter().enumerate();
+    let images: Vec<(usize, &ImageRecord)> =
+        images.filter(|(_, image)| wanted.contains(image.id.as_str())).collect();
+    let mut made = BTreeMap::new();
+    let thumbnail = |(index, image): &(usize, &'a ImageRecord)| {
+        let file = format!("{index:07}.png");
+        let of = |pixels| Thumbnail::of(&pixels, &image.id, manifest.class_of(image), file);
+        pixels(image)?.map(of).transpose()
+    };
+    files::map(cx, &images, 64, thumbnail, |(_, image), thumbnail| {
+        made.extend(thumbnail.map(|thumbnail| (image.id.as_str(), thumbnail)));
+        Ok(())
+    })?;
+    Ok(made)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_shown_is_spread_over_all() {
+        let items: Vec<usize> = (0..10).collect();
+        let shown = |most| spread(&items, most).copied().collect::<Vec<_>>();
+        assert_eq!(shown(4), [0, 2, 5, 7]);
+        assert_eq!(shown(10), items);
+        assert_eq!(shown(99), items);
+        assert_eq!(shown(9).len(), 9);
+        assert!(shown(0).is_empty());
+    }
+}
