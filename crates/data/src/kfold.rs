@@ -56,8 +56,7 @@ impl Default for KFold {
 
 const MANIFEST: Input<Manifest> = Input::new("manifest", "the images to part");
 const TRAIN: Output<Manifest> = Output::new("train", "what is fitted: images of the other folds");
-const VAL: Output<Manifest> =
-    Output::new("val", "what decides between epochs: the rest of the other folds");
+const VAL: Output<Manifest> = Output::new("val", "what decides between epochs: the rest of the other folds");
 const HELD_OUT: Output<Manifest> = Output::new("held_out", "the fold that the fit does not see");
 
 impl Stage for KFold {

@@ -113,8 +113,10 @@ impl Artifact for OutOfFold {
         let (n, k) = (self.ids.len(), self.classes.len());
         write_json(&dir.join(HEAD), &Head { classes: self.classes.clone(), repeats: self.repeats })?;
         let ids: Vec<&str> = self.ids.iter().map(String::as_str).collect();
-        let mut columns: Vec<Column> =
-            vec![Series::new("id".into(), ids).into(), Series::new("label".into(), self.labels.clone()).into()];
+        let mut columns: Vec<Column> = vec![
+            Series::new("id".into(), ids).into(),
+            Series::new("label".into(), self.labels.clone()).into(),
+        ];
         for class in 0..k {
             let values: Vec<f32> = (0..n).map(|i| self.probabilities[i * k + class]).collect();
             columns.push(Series::new(column(class).into(), values).into());

@@ -148,10 +148,10 @@ fn relabel_is_refused_where_no_label_is_suggested() {
     let problems = fixtures::problems(&params);
     assert_eq!(problems.len(), 1);
     assert!(problems[0].starts_with("dark: this check suggests no label"), "{problems:?}");
-    let params = Clean { downweight_factor: 1.5, odd_size_threshold: 0.5, ..Clean::default() };
+    let params = Clean { downweight_factor: 1.5, outlier_threshold: -0.5, ..Clean::default() };
     assert_eq!(
         fixtures::problems(&params),
-        ["odd_size_threshold: must be from 1 to 1000", "downweight_factor: must be from 0 to 1"]
+        ["outlier_threshold: must be from 0 to 1", "downweight_factor: must be from 0 to 1"]
     );
 }
 

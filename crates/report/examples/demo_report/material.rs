@@ -168,29 +168,30 @@ impl Demo<'_> {
         Thumbnail::of(&pixels, &self.id(class, index), &self.classes[class], format!("{class}-{index}.png"))
     }
 
+    // A profile has parts of its own, so it can't be written as one literal.
+    #[allow(clippy::field_reassign_with_default)]
     fn profile(&self) -> anyhow::Result<Profile> {
         let tally = |name: &str, images: u64| Tally { name: name.to_owned(), images };
         let total = COUNTS.iter().sum();
         let samples = (0..10).flat_map(|class| (2..6).map(move |i| self.thumb(class, i * 7)));
-        Ok(Profile {
-            split: Split::All,
-            images: total,
-            bytes: 812_340,
-            unreadable: 18,
-            exact_copies: 14,
-            classes: self.classes.iter().zip(COUNTS).map(|(name, images)| tally(name, images)).collect(),
-            formats: vec![tally("png", total - 18)],
-            modes: vec![tally("gray", total - 18)],
-            resolutions: vec![tally("28×28", total - 18)],
-            different_resolutions: 1,
-            width: Span { min: 28, median: 28, max: 28 },
-            height: Span { min: 28, median: 28, max: 28 },
-            file_bytes: Span { min: 0, median: 549, max: 911 },
-            mean: vec![0.2861],
-            std: vec![0.3530],
-            samples: samples.collect::<anyhow::Result<_>>()?,
-            ..Profile::default()
-        })
+        let mut profile = Profile::default();
+        profile.split = Split::All;
+        profile.images = total;
+        profile.bytes = 812_340;
+        profile.unreadable = 18;
+        profile.exact_copies = 14;
+        profile.classes = self.classes.iter().zip(COUNTS).map(|(name, images)| tally(name, images)).collect();
+        profile.formats = vec![tally("png", total - 18)];
+        profile.modes = vec![tally("gray", total - 18)];
+        profile.resolutions = vec![tally("28×28", total - 18)];
+        profile.different_resolutions = 1;
+        profile.width = Span { min: 28, median: 28, max: 28 };
+        profile.height = Span { min: 28, median: 28, max: 28 };
+        profile.file_bytes = Span { min: 0, median: 549, max: 911 };
+        profile.mean = vec![0.2861];
+        profile.std = vec![0.3530];
+        profile.samples = samples.collect::<anyhow::Result<_>>()?;
+        Ok(profile)
     }
 
     fn clean(&self) -> anyhow::Result<CleanReport> {
@@ -240,7 +241,11 @@ impl Demo<'_> {
                 }
                 if check != Check::Unreadable && i < 10 {
                     let of = if twin { Some(self.thumb(class, index)?) } else { None };
-                    report.thumbnails.push(FlaggedImage { check: Some(check), image: self.thumb(class, index)?, of });
+                    report.thumbnails.push(FlaggedImage {
+                        check: Some(check),
+                        image: self.thumb(class, index)?,
+                        of,
+                    });
                 }
             }
         }
