@@ -49,7 +49,8 @@ pub struct ImageSet {
     pub labels: Vec<u32>,
     /// How much each image counts in the loss.
     pub weights: Vec<f32>,
-    /// BLAKE3 of each image's file in hex, as in the manifest; of its pixels where there was no file.
+    /// BLAKE3 of each image's file in hex, as in the manifest; of its recipe where a stage
+    /// made it ([`crate::ImageRecord::key`]); of its pixels where there was no file.
     pub digests: Vec<String>,
     /// Whether each image's file holds colour, whatever [`ImageSetMeta::channels`] made of it.
     colour: Vec<bool>,

@@ -7,6 +7,7 @@ mod moments;
 mod params;
 mod resize;
 mod reuse;
+mod synthesis;
 mod writer;
 
 use std::collections::HashMap;
@@ -96,27 +97,32 @@ impl Stage for Pack {
 /// Pictures that an earlier pack holds in this shape are copied from there.
 ///
 /// # Errors
-/// When a file changed since `ingest`, too many are unreadable, or none is left.
+/// When a file changed since `ingest`, too many are unreadable, none is left, or images that a stage
+/// made are among those that measure.
 pub fn pack(manifest: &Manifest, params: &Pack, dir: &Path, cx: &StageContext) -> anyhow::Result<()> {
     ensure!(
         !manifest.images.is_empty(),
         "the manifest ({}) has no images (is the fraction of `split` too small?)",
         manifest.split
     );
-    let pictures = distinct(manifest);
+    synthesis::refuse_where_measured(manifest)?;
+    let pictures = distinct(manifest, ImageRecord::key);
     let shape = Shape {
         recipe: Recipe { mode: params.mode, filter: params.filter, fill: params.fill },
         height: params.size.height,
         width: params.size.width,
     };
     let earlier = Earlier::find(cx, &pictures, &shape);
-    let channels = channels(&pictures, params.channels, &earlier, cx)?;
+    let files = distinct(manifest, |record| record.digest.clone());
+    let channels = channels(&files, params.channels, &earlier, cx)?;
     let mut writer = Writer::create(&dir.join(image_set::PIXELS))?;
     let mut bad: Vec<(&ImageRecord, Unreadable)> = Vec::new();
+    let (made, real): (Vec<_>, Vec<_>) = pictures.iter().copied().partition(|record| record.made.is_some());
+    let chunk = ((64 << 20) / shape.bytes(channels)).clamp(16, 256);
     files::map_reusing(
         cx,
-        &pictures,
-        ((64 << 20) / shape.bytes(channels)).clamp(16, 256),
+        &real,
+        chunk,
         |record| earlier.picture(&record.digest, channels).map(Ok),
         |record| shape.make(record, channels),
         |record, result| match result {
@@ -127,6 +133,20 @@ pub fn pack(manifest: &Manifest, params: &Pack, dir: &Path, cx: &StageContext) -
             }
         },
     )?;
+    if !made.is_empty() {
+        let parents = writer.parents(shape, channels)?;
+        let work = |record: &&ImageRecord| match earlier.picture(&record.key(), channels) {
+            Some(picture) => Ok(Ok(picture)),
+            None => parents.make(record),
+        };
+        files::map(cx, &made, chunk, work, |record, result| match result {
+            Ok(picture) => writer.add(&record.key(), &picture),
+            Err(unreadable) => {
+                bad.push((record, unreadable));
+                Ok(())
+            }
+        })?;
+    }
     quarantine(&bad, pictures.len(), params.max_bad_fraction)?;
     let (moments, slots) = writer.finish()?;
     let rows = rows(manifest, &slots);
@@ -148,21 +168,22 @@ pub fn pack(manifest: &Manifest, params: &Pack, dir: &Path, cx: &StageContext) -
 fn rows(manifest: &Manifest, slots: &HashMap<String, Slot>) -> Rows {
     let mut rows = Rows::default();
     for image in &manifest.images {
-        let Some(slot) = slots.get(&image.digest) else { continue };
+        let key = image.key();
+        let Some(slot) = slots.get(&key) else { continue };
         rows.ids.push(image.id.clone());
         rows.labels.push(image.label);
         rows.weights.push(image.weight);
-        rows.digests.push(image.digest.clone());
+        rows.digests.push(key);
         rows.colour.push(slot.colour);
         rows.slots.push(slot.number);
     }
     rows
 }
 
-/// The first image of each digest: copies are decoded once.
-fn distinct(manifest: &Manifest) -> Vec<&ImageRecord> {
+/// The first image of each `key`: copies are decoded once.
+fn distinct(manifest: &Manifest, key: impl Fn(&ImageRecord) -> String) -> Vec<&ImageRecord> {
     let mut seen = std::collections::HashSet::new();
-    manifest.images.iter().filter(|image| seen.insert(image.digest.as_str())).collect()
+    manifest.images.iter().filter(|image| seen.insert(key(image))).collect()
 }
 
 fn quarantine(bad: &[(&ImageRecord, Unreadable)], of: usize, limit: f64) -> anyhow::Result<()> {

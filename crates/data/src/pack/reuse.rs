@@ -1,4 +1,4 @@
-//! Pictures that earlier packs hold, found by the digest of their file: adding ten images to ten
+//! Pictures that earlier packs hold, found by the digest of their file or recipe: adding ten images to ten
 //! thousand decodes ten.
 //!
 //! Believes only packs that today's decoding made, so what is copied is what decoding would give.
@@ -26,7 +26,7 @@ pub(super) struct Earlier {
 impl Earlier {
     /// Looks for `pictures` in this `shape`, until all are found.
     pub fn find(cx: &StageContext, pictures: &[&ImageRecord], shape: &Shape) -> Self {
-        let wanted: HashSet<&str> = pictures.iter().map(|record| record.digest.as_str()).collect();
+        let wanted: HashSet<String> = pictures.iter().map(|record| record.key()).collect();
         let mut found = Self::default();
         for set in cx.earlier::<ImageSet>("pack", "images").filter(ImageSet::is_current) {
             found.add(set, &wanted, shape);
@@ -37,7 +37,7 @@ impl Earlier {
         found
     }
 
-    fn add(&mut self, set: ImageSet, wanted: &HashSet<&str>, shape: &Shape) {
+    fn add(&mut self, set: ImageSet, wanted: &HashSet<String>, shape: &Shape) {
         let meta = &set.meta;
         let fits = (meta.height, meta.width) == (shape.height as usize, shape.width as usize)
             && meta.resize == shape.recipe.to_string();

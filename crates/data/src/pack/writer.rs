@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
+use super::synthesis::Parents;
 use super::{Moments, Recipe};
 use crate::decode::{self, Pixels, Unreadable};
 use crate::files;
@@ -69,7 +70,7 @@ impl Writer {
         Ok(Self { path: path.to_owned(), out, moments: Moments::default(), slots: HashMap::new() })
     }
 
-    /// Appends the picture of the file with this digest.
+    /// Appends the picture of the file or recipe with this digest.
     pub fn add(&mut self, digest: &str, picture: &Packed) -> anyhow::Result<()> {
         let slot = Slot { number: self.slots.len() as u32, colour: picture.colour };
         self.slots.insert(digest.to_owned(), slot);
@@ -78,9 +79,19 @@ impl Writer {
         written.with_context(|| format!("writing `{}`", self.path.display()))
     }
 
+    /// What was written so far, for pictures that are made of it.
+    pub fn parents(&mut self, shape: Shape, channels: u8) -> anyhow::Result<Parents> {
+        self.flush()?;
+        Parents::open(&self.path, self.slots.clone(), shape, channels)
+    }
+
+    fn flush(&mut self) -> anyhow::Result<()> {
+        self.out.flush().with_context(|| format!("writing `{}`", self.path.display()))
+    }
+
     /// The sums over all pictures, and where each digest's picture lies.
     pub fn finish(mut self) -> anyhow::Result<(Moments, HashMap<String, Slot>)> {
-        self.out.flush().with_context(|| format!("writing `{}`", self.path.display()))?;
+        self.flush()?;
         Ok((self.moments, self.slots))
     }
 }
