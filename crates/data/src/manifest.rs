@@ -197,7 +197,7 @@ impl Manifest {
         for image in order {
             text(&mut bytes, &image.id);
             bytes.extend_from_slice(&image.label.to_le_bytes());
-            text(&mut bytes, &image.digest);
+            text(&mut bytes, &image.key());
             text(&mut bytes, image.predefined.map_or("", Split::name));
             bytes.push(u8::from(image.group.is_some()));
             text(&mut bytes, image.group.as_deref().unwrap_or_default());

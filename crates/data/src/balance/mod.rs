@@ -1,9 +1,13 @@
-//! Stage `balance`: as many images of each class in train, by copies or by leaving some out, and
-//! weights for the loss.
+//! Stage `balance`: as many images of each class in train, by copies, by changed or mixed images or
+//! by leaving some out; as much background as is wanted; and weights for the loss.
 //!
-//! Refuses val and test: what is measured must look like the world.
+//! Refuses val and test: what is measured must look like the world. Makes no pixels: see `pack`.
 
+mod background;
+mod method;
+mod neighbours;
 mod resample;
+mod synthesize;
 mod weights;
 
 use anyhow::bail;
@@ -13,42 +17,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::manifest::{Manifest, Split};
 
-pub use resample::{oversample, undersample};
+pub use background::Background;
+pub use method::{Augmentation, Interpolation, Method, Share};
+use resample::shrink;
 pub use weights::{ClassWeights, Weighting, class_weights};
-
-/// How the numbers of images are made more equal.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "name", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Method {
-    /// Images of small classes are repeated, all of them equally often.
-    Oversample {
-        /// The size every class is brought to, as a share of the largest class's, from 0.01 to 1;
-        /// larger classes stay.
-        #[serde(default = "all")]
-        #[schemars(range(min = 0.01, max = 1.0))]
-        to: f64,
-    },
-    /// Images of large classes are left out, by a draw that depends on each image alone.
-    Undersample {
-        /// The size every class is cut to, as a multiple of the smallest class's, from 1 to 1000;
-        /// smaller classes stay.
-        #[serde(default = "all")]
-        #[schemars(range(min = 1.0, max = 1000.0))]
-        to: f64,
-    },
-    /// The images stay as they are; only weights are made.
-    None {},
-}
-
-fn all() -> f64 {
-    1.0
-}
 
 /// Makes the classes of the train split equally large, and weights for the loss.
 ///
 /// The weights are made from the numbers of images that leave the stage, so repeating images and
 /// weighting their classes never corrects the same imbalance twice: with `oversample` all weights
-/// are equal, and with `none` they do all the work.
+/// are equal, and with `none` they do all the work. Images that the stage adds are marked synthetic,
+/// and their ids end in `#1`, `#2`, ….
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Balance {
@@ -59,6 +38,10 @@ pub struct Balance {
     /// The largest weight a class may get as a multiple of the smallest weight, from 1 to 1000000.
     #[schemars(range(min = 1.0, max = 1_000_000.0))]
     pub max_weight_ratio: f64,
+    /// The class of images that show nothing, and how many are wanted; it takes no part in `method`.
+    /// Absent: all classes are alike.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub background: Option<Background>,
 }
 
 impl Default for Balance {
@@ -67,6 +50,7 @@ impl Default for Balance {
             method: Method::Oversample { to: 1.0 },
             weights: Weighting::InverseFrequency {},
             max_weight_ratio: 1_000_000.0,
+            background: None,
         }
     }
 }
@@ -84,16 +68,7 @@ impl Stage for Balance {
     const USES: Uses = Uses::NOTHING.seed();
 
     fn check(&self) -> Vec<ParamProblem> {
-        let mut problems = Vec::new();
-        match self.method {
-            Method::Oversample { to } if !(0.01..=1.0).contains(&to) => {
-                problems.push(ParamProblem::new("method.to", "must be from 0.01 to 1"));
-            }
-            Method::Undersample { to } if !(1.0..=1000.0).contains(&to) => {
-                problems.push(ParamProblem::new("method.to", "must be from 1 to 1000"));
-            }
-            _ => {}
-        }
+        let mut problems = self.method.problems();
         if let Weighting::EffectiveNumber { beta } = self.weights
             && !(0.0..1.0).contains(&beta)
         {
@@ -101,6 +76,9 @@ impl Stage for Balance {
         }
         if !(1.0..=1_000_000.0).contains(&self.max_weight_ratio) {
             problems.push(ParamProblem::new("max_weight_ratio", "must be from 1 to 1000000"));
+        }
+        if let Some(background) = &self.background {
+            problems.extend(background.problems(self.method.makes_images()));
         }
         problems
     }
@@ -115,7 +93,8 @@ impl Stage for Balance {
 /// The images of `manifest` with classes of more equal size, and weights for the loss.
 ///
 /// # Errors
-/// When `manifest` is val or test.
+/// When `manifest` is val or test, has no background class but should, or files that the method
+/// reads changed since `ingest`.
 pub fn balance(
     manifest: &Manifest,
     params: &Balance,
@@ -137,11 +116,66 @@ pub fn balance(
             tracing::warn!(%class, "a class has no image in train; its weight is 0");
         }
     }
-    let balanced = match params.method {
-        Method::Oversample { to } => oversample(manifest, to, cx.seed),
-        Method::Undersample { to } => undersample(manifest, to, cx.seed),
-        Method::None {} => manifest.clone(),
-    };
+    let label = params.background.as_ref().map(|background| background.label(manifest)).transpose()?;
+    let mut balanced = even(manifest, &params.method, label, cx)?;
+    if let (Some(background), Some(label)) = (&params.background, label) {
+        balanced = beside(&balanced, background, label, &params.method, cx)?;
+    }
     let weights = class_weights(&balanced, params.weights, params.max_weight_ratio);
     Ok((balanced, weights))
+}
+
+/// All classes but `apart` of more equal size.
+fn even(
+    manifest: &Manifest,
+    method: &Method,
+    apart: Option<usize>,
+    cx: &StageContext,
+) -> anyhow::Result<Manifest> {
+    let counts = manifest.class_counts();
+    let others = || counts.iter().enumerate().filter(|(label, _)| Some(*label) != apart).map(|(_, &n)| n);
+    let (limit, grows) = match method {
+        Method::None {} => return Ok(manifest.clone()),
+        Method::Undersample { .. } => (others().filter(|&count| count > 0).min(), false),
+        _ => (others().max(), true),
+    };
+    let target = (limit.unwrap_or(0) as f64 * method.to()).round() as usize;
+    let mut targets = vec![target; counts.len()];
+    if let Some(apart) = apart {
+        targets[apart] = counts[apart];
+    }
+    if grows { grow(manifest, &targets, method, cx) } else { Ok(shrink(manifest, &targets, cx.seed)) }
+}
+
+/// As many background images as are wanted beside the others.
+fn beside(
+    manifest: &Manifest,
+    background: &Background,
+    label: usize,
+    method: &Method,
+    cx: &StageContext,
+) -> anyhow::Result<Manifest> {
+    let mut targets = manifest.class_counts();
+    let others = manifest.images.len() - targets[label];
+    let mut result = manifest.clone();
+    if targets[label] > background.most(others) {
+        targets[label] = background.most(others);
+        result = shrink(manifest, &targets, cx.seed);
+    } else if background.oversample && targets[label] < background.fewest(others) {
+        targets[label] = background.fewest(others);
+        result = grow(manifest, &targets, method, cx)?;
+    }
+    background.judge(result.class_counts()[label], others);
+    Ok(result)
+}
+
+fn grow(
+    manifest: &Manifest,
+    targets: &[usize],
+    method: &Method,
+    cx: &StageContext,
+) -> anyhow::Result<Manifest> {
+    resample::grow(manifest, targets, cx.seed, |originals, repeats| {
+        synthesize::synthesize(method, originals, repeats, cx)
+    })
 }

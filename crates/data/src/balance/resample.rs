@@ -1,4 +1,6 @@
-//! Repeating images of small classes and leaving out images of large ones.
+//! How many images each class has in the end: which are left out, and which are repeated how often.
+//!
+//! Says that an image is repeated, not what the repetition shows; see `synthesize.rs`.
 
 use std::collections::HashSet;
 
@@ -7,52 +9,67 @@ use peregrine_pipeline::Seed;
 use crate::manifest::{ImageRecord, Manifest};
 
 /// Where `image` comes in an order decided by `seed` and the image alone.
-fn place(seed: Seed, image: &ImageRecord) -> (u64, &str) {
+pub(super) fn place(seed: Seed, image: &ImageRecord) -> (u64, &str) {
     (seed.with(image.id.as_str()).draws().bits(), &image.id)
 }
 
-fn of_class(manifest: &Manifest, label: usize) -> Vec<&ImageRecord> {
+pub(super) fn of_class(manifest: &Manifest, label: usize) -> Vec<&ImageRecord> {
     manifest.images.iter().filter(|image| image.label as usize == label).collect()
 }
 
-/// Repeats images until every class has `to` times as many as the largest. Within a class no image
-/// is repeated twice more often than another. Copies come last, marked synthetic, with ids that
-/// end in `#1`, `#2`, ….
-pub fn oversample(manifest: &Manifest, to: f64, seed: Seed) -> Manifest {
-    let counts = manifest.class_counts();
-    let target = (counts.iter().max().copied().unwrap_or(0) as f64 * to).round() as usize;
+/// The image to be repeated, and how often it was before: 1 for its first repetition.
+pub(super) struct Repeat<'a> {
+    pub original: &'a ImageRecord,
+    pub number: usize,
+}
+
+/// Repeats images until every class has as many as `targets` says; larger classes stay. Within a
+/// class no image is repeated twice more often than another. What a repetition is, `make` says of
+/// all of a class at once; it gets the class's images, in the order in which they are repeated.
+/// Repetitions come last, marked synthetic, with ids that end in `#1`, `#2`, ….
+///
+/// # Errors
+/// Those of `make`.
+pub(super) fn grow(
+    manifest: &Manifest,
+    targets: &[usize],
+    seed: Seed,
+    mut make: impl FnMut(&[&ImageRecord], Vec<Repeat>) -> anyhow::Result<Vec<ImageRecord>>,
+) -> anyhow::Result<Manifest> {
     let seed = seed.with("oversample");
     let mut taken: HashSet<String> = manifest.images.iter().map(|image| image.id.clone()).collect();
     let mut images = manifest.images.clone();
-    for label in 0..manifest.classes.len() {
+    for (label, &target) in targets.iter().enumerate() {
         let mut originals = of_class(manifest, label);
-        originals.sort_by_key(|image| place(seed, image));
-        let mut copies = Vec::new();
-        for number in originals.len()..target {
-            let Some(original) = originals.get(number % originals.len().max(1)) else { break };
-            let mut copy = number / originals.len();
-            let mut id = format!("{}#{copy}", original.id);
-            while !taken.insert(id.clone()) {
-                copy += 1;
-                id = format!("{}#{copy}", original.id);
-            }
-            copies.push(ImageRecord { id, synthetic: true, ..(*original).clone() });
+        if originals.is_empty() || originals.len() >= target {
+            continue;
         }
-        copies.sort_by(|a, b| a.id.cmp(&b.id));
-        images.extend(copies);
+        originals.sort_by_key(|image| place(seed, image));
+        let count = originals.len();
+        let repeats = (count..target).map(|n| Repeat { original: originals[n % count], number: n / count });
+        let mut made = make(&originals, repeats.collect())?;
+        for (copy, n) in made.iter_mut().zip(count..) {
+            let original = &originals[n % count].id;
+            let mut number = n / count;
+            copy.id = format!("{original}#{number}");
+            while !taken.insert(copy.id.clone()) {
+                number += 1;
+                copy.id = format!("{original}#{number}");
+            }
+            copy.synthetic = true;
+        }
+        made.sort_by(|a, b| a.id.cmp(&b.id));
+        images.extend(made);
     }
-    manifest.with_images(images)
+    Ok(manifest.with_images(images))
 }
 
-/// Leaves out images until no class has more than `to` times as many as the smallest class that
-/// has any. Which images stay depends on each image alone, so new images push out few old ones.
-pub fn undersample(manifest: &Manifest, to: f64, seed: Seed) -> Manifest {
-    let counts = manifest.class_counts();
-    let smallest = counts.iter().copied().filter(|&count| count > 0).min().unwrap_or(0);
-    let target = (smallest as f64 * to).round() as usize;
+/// Leaves out images until no class has more than `targets` says. Which images stay depends on each
+/// image alone, so new images push out few old ones.
+pub(super) fn shrink(manifest: &Manifest, targets: &[usize], seed: Seed) -> Manifest {
     let seed = seed.with("undersample");
     let mut stay: HashSet<&str> = HashSet::new();
-    for label in 0..manifest.classes.len() {
+    for (label, &target) in targets.iter().enumerate() {
         let mut images = of_class(manifest, label);
         images.sort_by_key(|image| place(seed, image));
         stay.extend(images.into_iter().take(target).map(|image| image.id.as_str()));

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod deciding;
+mod balancing;
 mod decoding;
 mod fixtures;
 mod folding;

@@ -53,11 +53,16 @@ impl Subscriber for Ear {
     fn exit(&self, _: &Id) {}
 }
 
-/// How many images `work` says it decoded and how many it did not need to.
-pub fn decoded_and_reused(work: impl FnOnce()) -> (u64, u64) {
+/// The numbers of every event of `work`.
+pub fn heard(work: impl FnOnce()) -> Vec<BTreeMap<String, u64>> {
     let ear = Ear::default();
     tracing::subscriber::with_default(ear.clone(), work);
-    let events = ear.0.lock().unwrap();
+    std::mem::take(&mut ear.0.lock().unwrap())
+}
+
+/// How many images `work` says it decoded and how many it did not need to.
+pub fn decoded_and_reused(work: impl FnOnce()) -> (u64, u64) {
+    let events = heard(work);
     let counts: Vec<_> = events.iter().filter(|event| event.contains_key("decoded")).collect();
     assert_eq!(counts.len(), 1, "{events:?}");
     (counts[0]["decoded"], counts[0]["reused"])
