@@ -4,7 +4,9 @@ use peregrine_pipeline::StageKind;
 
 /// Every kind of stage.
 pub const STAGES: &[StageKind] = &[
+    StageKind::of::<peregrine_data::Fetch>(),
     StageKind::of::<peregrine_data::Ingest>(),
+    StageKind::of::<peregrine_data::Merge>(),
     StageKind::of::<peregrine_data::ProfileImages>(),
     StageKind::of::<peregrine_data::Clean>(),
     StageKind::of::<peregrine_data::SplitImages>(),

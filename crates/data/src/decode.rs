@@ -5,6 +5,7 @@
 //! Damage that still decodes (a flipped bit) is found by the stored hash, not here.
 
 mod convert;
+mod pnm;
 mod structure;
 
 use std::io::{Cursor, Read as _, Seek as _, SeekFrom};
@@ -44,7 +45,7 @@ pub struct Pixels {
 pub struct Decoded {
     /// The pixels, after the EXIF orientation was applied.
     pub pixels: Pixels,
-    /// The file's format: `jpeg`, `png`, `webp`, `bmp`, `gif`, `tiff`.
+    /// The file's format: `jpeg`, `png`, `webp`, `bmp`, `gif`, `tiff`, `pgm`, `ppm`.
     pub format: &'static str,
     /// How the file stores a pixel: `gray`, `rgb`, `palette`, `gray16`, `cmyk`, ….
     pub mode: &'static str,
@@ -133,6 +134,9 @@ pub fn read_file(path: &Path, part: Option<(u64, u64)>) -> Result<Vec<u8>, Unrea
 /// # Errors
 /// When it isn't a whole image, with the reason.
 pub fn decode(bytes: &[u8]) -> Result<Decoded, Unreadable> {
+    if pnm::is_pnm(bytes) {
+        return pnm::decode(bytes);
+    }
     match guess(bytes)? {
         ImageFormat::Jpeg => decode_jpeg(bytes),
         format => decode_other(bytes, format),
@@ -144,6 +148,9 @@ pub fn decode(bytes: &[u8]) -> Result<Decoded, Unreadable> {
 /// # Errors
 /// When there is no head to read.
 pub fn head(bytes: &[u8]) -> Result<Head, Unreadable> {
+    if pnm::is_pnm(bytes) {
+        return pnm::head(bytes);
+    }
     let format = guess(bytes)?;
     let mut decoder = open(bytes, format)?;
     let turned = decoder.orientation().is_ok_and(turns);

@@ -46,13 +46,13 @@ pub fn to_path(text: &str) -> PathBuf {
 }
 
 #[cfg(unix)]
-fn from_bytes(raw: Vec<u8>) -> PathBuf {
+pub(crate) fn from_bytes(raw: Vec<u8>) -> PathBuf {
     use std::os::unix::ffi::OsStringExt as _;
     PathBuf::from(std::ffi::OsString::from_vec(raw))
 }
 
 #[cfg(not(unix))]
-fn from_bytes(raw: Vec<u8>) -> PathBuf {
+pub(crate) fn from_bytes(raw: Vec<u8>) -> PathBuf {
     PathBuf::from(String::from_utf8_lossy(&raw).into_owned())
 }
 

@@ -180,9 +180,9 @@ impl Manifest {
     }
 
     /// What the data *is*, in hex: BLAKE3 over the classes and, for each image in the order of the
-    /// ids, its id, label, file digest, predefined split, group and weight. Where the files lie
-    /// and what the source is called has no part in it, so the same data gives the same digest
-    /// through whatever reader it came.
+    /// ids, its id, label, file digest, predefined split, group, weight and how it was made. Where
+    /// the files lie and what the source is called has no part in it, so the same data gives the
+    /// same digest through whatever reader it came.
     pub fn digest(&self) -> String {
         let mut hash = blake3::Hasher::new();
         let mut bytes = b"peregrine manifest 1".to_vec();
@@ -202,6 +202,7 @@ impl Manifest {
             bytes.push(u8::from(image.group.is_some()));
             text(&mut bytes, image.group.as_deref().unwrap_or_default());
             bytes.extend_from_slice(&image.weight.to_le_bytes());
+            text(&mut bytes, &image.made.as_ref().map(Made::to_text).unwrap_or_default());
             if bytes.len() > 1 << 16 {
                 hash.update(&bytes);
                 bytes.clear();

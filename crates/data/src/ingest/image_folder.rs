@@ -1,13 +1,13 @@
 //! Images in folders named after their classes.
 
 use std::collections::BTreeMap;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use peregrine_pipeline::{ParamProblem, SourceFile};
 
 use super::{Found, has_image_extension, is_hidden, plain, record, source_tag};
 use crate::escape;
-use crate::manifest::Split;
+use crate::manifest::{ImageRecord, Split};
 
 /// Whether `names`, the folders at the top, are splits and not classes: all of them mean a split
 /// and one is `train`.
@@ -79,7 +79,6 @@ pub(super) fn list(root: &Path, tag: Option<&str>, files: &[SourceFile]) -> anyh
     let plain_root = plain(root);
     let tag = source_tag(tag, &plain_root);
     let mut ignored: BTreeMap<String, u64> = BTreeMap::new();
-    let mut loose = 0_u64;
     let mut inside = Vec::new();
     for file in files {
         let path = plain(&file.path);
@@ -88,34 +87,39 @@ pub(super) fn list(root: &Path, tag: Option<&str>, files: &[SourceFile]) -> anyh
             continue;
         }
         if has_image_extension(relative) {
-            inside.push((relative.to_path_buf(), file));
+            inside.push((relative.to_path_buf(), record(root, relative, file, &tag)));
         } else {
             let extension = relative.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
             *ignored.entry(extension.unwrap_or_default()).or_default() += 1;
         }
     }
+    for (extension, count) in ignored {
+        tracing::warn!(%extension, count, "left out files that are no images by their extension");
+    }
+    Ok(arrange(inside))
+}
+
+/// Gives images the class, and where there are any the split, that their folders mean.
+pub(super) fn arrange(inside: Vec<(PathBuf, ImageRecord)>) -> Vec<Found> {
     let parts = |path: &Path| -> Vec<String> {
         path.components().map(|part: Component| escape::to_text(Path::new(part.as_os_str()))).collect()
     };
     let deep: Vec<Vec<String>> = inside.iter().map(|(relative, _)| parts(relative)).collect();
     let tops = deep.iter().filter(|parts| parts.len() > 1).map(|parts| parts[0].as_str());
     let splits = are_splits(tops) && deep.iter().any(|parts| parts.len() > 2);
+    let class_at = usize::from(splits);
+    let mut loose = 0_u64;
     let mut found = Vec::with_capacity(inside.len());
-    for ((relative, file), parts) in inside.iter().zip(&deep) {
-        let class_at = usize::from(splits);
+    for ((_, mut record), parts) in inside.into_iter().zip(deep) {
         if parts.len() < class_at + 2 {
             loose += 1;
             continue;
         }
-        let mut record = record(root, relative, file, &tag);
         record.predefined = if splits { Split::from_name(&parts[0]) } else { None };
         found.push(Found { class: parts[class_at].clone(), record });
-    }
-    for (extension, count) in ignored {
-        tracing::warn!(%extension, count, "left out files that are no images by their extension");
     }
     if loose > 0 {
         tracing::warn!(count = loose, "left out images that lie in no class folder");
     }
-    Ok(found)
+    found
 }

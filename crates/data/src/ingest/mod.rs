@@ -1,25 +1,38 @@
 //! Stage `ingest`: lists the images of a source with their labels.
 //!
-//! Opens no image and hashes nothing: the engine has hashed the source files already, and broken
-//! images are `clean`'s business.
+//! Decodes no image: broken ones are `clean`'s business. Files are hashed by the engine already;
+//! images inside of archives and tables are hashed here.
 
+mod archive;
+mod cifar;
 mod csv;
+mod idx;
 mod image_folder;
 mod parquet;
+mod raw;
 mod rows;
 mod survey;
+mod tar;
+mod workplace;
+mod zip;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{bail, ensure};
-use peregrine_pipeline::{Output, ParamProblem, Port, SourceFile, Stage, StageContext};
+use peregrine_pipeline::{OptionalManyInput, Output, ParamProblem, Port, SourceFile, Stage, StageContext};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::escape;
+use crate::fetch::Files;
 use crate::manifest::{ImageRecord, Manifest, Split};
 
+use workplace::Workplace;
+
+pub use archive::ArchiveSource;
+pub use cifar::{CifarBatch, CifarLabels, CifarSource};
+pub use idx::{IdxPart, IdxSource};
 pub use rows::TableSource;
 pub use survey::{Survey, survey};
 
@@ -40,6 +53,14 @@ pub enum Source {
     Csv(TableSource),
     /// A Parquet table with one row for each image.
     Parquet(TableSource),
+    /// Images and labels in IDX files (MNIST, Fashion-MNIST, EMNIST), each part with its split.
+    Idx(IdxSource),
+    /// CIFAR-10 or CIFAR-100 in its binary form.
+    Cifar(CifarSource),
+    /// A tar archive, plain or compressed with gzip or Zstandard, with an image folder inside.
+    Tar(ArchiveSource),
+    /// A zip archive with an image folder inside.
+    Zip(ArchiveSource),
 }
 
 /// Lists the images of a source, with labels, file hashes and, where the source has them, splits.
@@ -50,13 +71,15 @@ pub struct Ingest {
     pub source: Source,
 }
 
+const FILES: OptionalManyInput<Files> =
+    OptionalManyInput::new("files", "fetched files, which the source names as `files:NAME`");
 const MANIFEST: Output<Manifest> = Output::new("manifest", "every image of the source");
 
 impl Stage for Ingest {
     const KIND: &'static str = "ingest";
-    /// 2: records have an offset and notes.
-    const VERSION: u32 = 2;
-    const INPUTS: &'static [Port] = &[];
+    /// 2: records have an offset and notes. 3: `.pgm`, `.ppm` and `.pnm` files are images.
+    const VERSION: u32 = 3;
+    const INPUTS: &'static [Port] = &[FILES.port()];
     const OUTPUTS: &'static [Port] = &[MANIFEST.port()];
 
     fn check(&self) -> Vec<ParamProblem> {
@@ -64,6 +87,10 @@ impl Stage for Ingest {
             Source::ImageFolder { root, .. } => image_folder::check(Path::new(root)),
             Source::Csv(table) => rows::check(table, csv::open),
             Source::Parquet(table) => rows::check(table, parquet::open),
+            Source::Idx(source) => idx::check(source),
+            Source::Cifar(source) => cifar::check(source),
+            Source::Tar(source) => tar::check(source),
+            Source::Zip(source) => zip::check(source),
         }
     }
 
@@ -72,25 +99,45 @@ impl Stage for Ingest {
             Source::ImageFolder { root, .. } => Ok(vec![PathBuf::from(root)]),
             Source::Csv(table) => rows::sources(table, csv::open),
             Source::Parquet(table) => rows::sources(table, parquet::open),
+            Source::Idx(source) => Ok(idx::sources(source)),
+            Source::Cifar(source) => Ok(cifar::sources(source)),
+            Source::Tar(source) | Source::Zip(source) => {
+                Ok(raw::on_disk(std::iter::once(source.path.as_str())))
+            }
         }
     }
 
     fn run(&self, cx: &StageContext) -> anyhow::Result<()> {
-        let manifest = ingest(&self.source, &cx.sources)?;
+        let fetched = cx.read_optional_many(&FILES)?.into_iter().map(|named| named.value).collect();
+        let out = cx.output_dir(&MANIFEST)?;
+        let mut workplace = Workplace::of(cx, fetched, &out, MANIFEST.name);
+        let manifest = manifest(&self.source, &mut workplace)?;
+        workplace.blob.finish()?;
         cx.progress(manifest.images.len() as u64, manifest.images.len() as u64, "images", "");
         cx.write(&MANIFEST, &manifest)
     }
 }
 
-/// The manifest of `source`, whose files are `files`.
+/// The manifest of `source`, whose files are `files`. Sources whose images are no files of their
+/// own and not readable where they lie (compressed archives, raw pixels) need the stage.
 ///
 /// # Errors
 /// When there are fewer than two classes, or the source contradicts itself.
 pub fn ingest(source: &Source, files: &[SourceFile]) -> anyhow::Result<Manifest> {
+    manifest(source, &mut Workplace::reading(files))
+}
+
+fn manifest(source: &Source, workplace: &mut Workplace<'_>) -> anyhow::Result<Manifest> {
     let found = match source {
-        Source::ImageFolder { root, tag } => image_folder::list(Path::new(root), tag.as_deref(), files)?,
-        Source::Csv(table) => rows::list(table, csv::open, files)?,
-        Source::Parquet(table) => rows::list(table, parquet::open, files)?,
+        Source::ImageFolder { root, tag } => {
+            image_folder::list(Path::new(root), tag.as_deref(), workplace.files)?
+        }
+        Source::Csv(table) => rows::list(table, csv::open, workplace.files)?,
+        Source::Parquet(table) => rows::list(table, parquet::open, workplace.files)?,
+        Source::Idx(source) => idx::list(source, workplace)?,
+        Source::Cifar(source) => cifar::list(source, workplace)?,
+        Source::Tar(source) => tar::list(source, workplace)?,
+        Source::Zip(source) => zip::list(source, workplace)?,
     };
     let labels: BTreeSet<&str> = found.iter().map(|found| found.class.as_str()).collect();
     let classes: Vec<String> = labels.into_iter().map(str::to_owned).collect();
@@ -155,8 +202,10 @@ fn source_tag(tag: Option<&str>, root: &Path) -> String {
 
 /// Whether a file called so is taken for an image.
 fn has_image_extension(path: &Path) -> bool {
-    const EXTENSIONS: [&str; 12] =
-        ["jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "dib", "gif", "tif", "tiff", "apng"];
+    const EXTENSIONS: [&str; 15] = [
+        "jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "dib", "gif", "tif", "tiff", "apng", "pgm",
+        "ppm", "pnm",
+    ];
     let extension = path.extension().map(|extension| extension.to_string_lossy().to_ascii_lowercase());
     extension.is_some_and(|extension| EXTENSIONS.contains(&extension.as_str()))
 }

@@ -109,3 +109,21 @@ pub fn manifest(split: Split, counts: &[usize]) -> Manifest {
 pub fn problems(stage: &impl Stage) -> Vec<String> {
     stage.check().into_iter().map(|problem| format!("{}: {}", problem.path, problem.message)).collect()
 }
+
+/// Runs `ingest` on a source with `files` below `root`, and gives the manifest that it wrote below
+/// `dir`, after every image was read and held to its digest.
+pub fn run_ingest(source: Source, root: &Path, dir: &Path) -> anyhow::Result<Manifest> {
+    let stage = peregrine_data::Ingest { source };
+    let wanted: Vec<PathBuf> = stage.sources()?;
+    let mut sources = source_files(root);
+    sources.retain(|file| wanted.iter().any(|path| file.path.starts_with(path)));
+    let cx = StageContext { sources: std::sync::Arc::new(sources), ..context(dir) };
+    stage.run(&cx)?;
+    let manifest = <Manifest as peregrine_pipeline::Artifact>::load(&cx.out.join("manifest"))?;
+    for image in &manifest.images {
+        let bytes = image.read()?;
+        assert_eq!(blake3::hash(&bytes).to_hex().as_str(), image.digest, "{}", image.id);
+        assert_eq!(bytes.len() as u64, image.bytes);
+    }
+    Ok(manifest)
+}
