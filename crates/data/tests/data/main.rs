@@ -1,8 +1,8 @@
 //! The room's stages on files: real ones of the repository, and ones made here.
 #![allow(clippy::unwrap_used)]
 
-mod deciding;
 mod balancing;
+mod deciding;
 mod decoding;
 mod fixtures;
 mod folding;
