@@ -9,11 +9,14 @@ use super::Clean;
 use super::check::{Action, Check};
 use super::duplicates;
 use super::examine::Examined;
+use super::labels::LabelHealth;
 use super::overrides::{Overruled, Resolved, Verdict};
 use super::quality;
 use super::report::{CheckSummary, ClassSummary, CleanReport, Finding};
+use super::wrong_label;
 use crate::decode::Unreadable;
 use crate::manifest::{ImageRecord, Manifest};
+use crate::out_of_fold::OutOfFold;
 
 /// A check: what it is called, what its param says to do, and what it finds.
 struct Rule {
@@ -42,7 +45,7 @@ const RULES: [Rule; 14] = [
     Rule { check: Check::ConstantBorder, action: |p| p.constant_border, find: |_| Found::default() },
     Rule { check: Check::NearDuplicate, action: |p| p.near_duplicates, find: duplicates::near_duplicates },
     Rule { check: Check::Outlier, action: |p| p.outlier, find: |_| Found::default() },
-    Rule { check: Check::WrongLabel, action: |p| p.wrong_label, find: |_| Found::default() },
+    Rule { check: Check::WrongLabel, action: |p| p.wrong_label, find: wrong_label::wrong_labels },
 ];
 
 /// One flag of a check.
@@ -75,12 +78,14 @@ pub(super) struct Found {
     pub rule: String,
     /// The images, in any order.
     pub flags: Vec<Flag>,
+    /// For the check of labels: how the labels are as a whole.
+    pub health: Option<LabelHealth>,
 }
 
 impl Found {
     /// What was found, and by which rule.
     pub fn new(rule: impl Into<String>, flags: Vec<Flag>) -> Self {
-        Self { rule: rule.into(), flags }
+        Self { rule: rule.into(), flags, health: None }
     }
 }
 
@@ -90,6 +95,8 @@ pub(super) struct Bench<'a> {
     pub manifest: &'a Manifest,
     /// What was seen of each.
     pub seen: &'a [Result<Examined, Unreadable>],
+    /// What networks that did not see the images think of them.
+    pub predictions: Option<&'a OutOfFold>,
     /// What to look for.
     pub params: &'a Clean,
     /// The images as they are by now.
@@ -99,25 +106,30 @@ pub(super) struct Bench<'a> {
     findings: Vec<Finding>,
     checks: Vec<CheckSummary>,
     overruled: Overruled,
+    health: Option<LabelHealth>,
 }
 
 /// The images that stay, in their order, and the report without thumbnails. `seen` is what was seen
-/// of each image of `manifest`; `overrides` has the last word.
+/// of each image of `manifest`, `predictions` what networks that did not see them think of the
+/// images; `overrides` has the last word.
 pub(super) fn judge(
     manifest: &Manifest,
     seen: &[Result<Examined, Unreadable>],
+    predictions: Option<&OutOfFold>,
     params: &Clean,
     overrides: &Resolved,
 ) -> (Vec<ImageRecord>, CleanReport) {
     let mut bench = Bench {
         manifest,
         seen,
+        predictions,
         params,
         records: manifest.images.clone(),
         stays: vec![true; seen.len()],
         findings: Vec::new(),
         checks: Vec::new(),
         overruled: Overruled::default(),
+        health: None,
     };
     for rule in &RULES {
         let found = (rule.find)(&bench);
@@ -159,7 +171,8 @@ impl<'a> Bench<'a> {
 
     /// Carries out what `check` found.
     fn apply(&mut self, check: Check, action: Action, found: Found) {
-        let Found { rule, mut flags } = found;
+        let Found { rule, mut flags, health } = found;
+        self.health = health.or_else(|| self.health.take());
         flags.sort_by_key(|flag| flag.index);
         let mut summary = CheckSummary { check, action, rule, ..CheckSummary::default() };
         for flag in flags {
@@ -285,6 +298,7 @@ impl<'a> Bench<'a> {
             classes,
             findings: self.findings,
             overrides: self.overruled,
+            labels: self.health,
             thumbnails: Vec::new(),
         };
         (kept, report)

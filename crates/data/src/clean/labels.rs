@@ -42,6 +42,19 @@ impl LabelFilter {
         Self::LowNormalizedMargin,
         Self::LowSelfConfidence,
     ];
+
+    /// The name in files: `prune_by_noise_rate`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::PruneByNoiseRate => "prune_by_noise_rate",
+            Self::PruneByClass => "prune_by_class",
+            Self::Both => "both",
+            Self::ConfidentLearning => "confident_learning",
+            Self::PredictedNeqGiven => "predicted_neq_given",
+            Self::LowNormalizedMargin => "low_normalized_margin",
+            Self::LowSelfConfidence => "low_self_confidence",
+        }
+    }
 }
 
 /// How right a label looks, from 0 to 1, where 1 is right.
@@ -188,8 +201,7 @@ impl<'a> Labelled<'a> {
     /// The mean own probability of each class's images.
     fn thresholds(&self) -> Vec<f64> {
         let threshold = |class: usize| {
-            let own: Vec<f64> =
-                self.of_class(class).into_iter().map(|image| self.p(image, class)).collect();
+            let own: Vec<f64> = self.of_class(class).into_iter().map(|image| self.p(image, class)).collect();
             if own.is_empty() { NEVER } else { (sum(&own) / own.len() as f64).max(LEAST_THRESHOLD) }
         };
         (0..self.classes).map(threshold).collect()
@@ -284,7 +296,7 @@ fn rounded(values: &[f64]) -> Vec<i64> {
     let wanted = sum(values).round_ties_even();
     loop {
         let missing = wanted - whole.iter().sum::<f64>();
-        if missing.abs() <= SLACK || values.is_empty() {
+        if values.is_empty() || !(missing.abs() > SLACK) {
             return whole.into_iter().map(|value| value as i64).collect();
         }
         let mut order: Vec<usize> = (0..values.len()).collect();
@@ -359,6 +371,27 @@ pub struct ConfusedLabels {
 }
 
 impl LabelHealth {
+    /// For people: a line a class, and the pairs that are confused the most.
+    pub fn text(&self) -> String {
+        use std::fmt::Write as _;
+        let mut text =
+            format!("labels: {:.1} % of {} estimated to be wrong\n", 100.0 * self.wrong, self.judged);
+        let width = self.classes.iter().map(|class| class.class.chars().count()).max().unwrap_or(0).max(5);
+        let _ = writeln!(text, "  {:<width$}    given   wrong  missed", "class");
+        for class in &self.classes {
+            let (wrong, missed) = (100.0 * class.wrong, 100.0 * class.missed);
+            let _ = writeln!(
+                text,
+                "  {:<width$}  {:>7}  {wrong:4.1} %  {missed:4.1} %",
+                class.class, class.given
+            );
+        }
+        for pair in self.pairs.iter().take(8) {
+            let _ = writeln!(text, "  `{}` that is `{}`: {}", pair.given, pair.truth, pair.images);
+        }
+        text
+    }
+
     /// The health of `data`, whose classes are called `names`.
     pub fn of(data: &Labelled<'_>, names: &[String]) -> Self {
         let k = data.classes;
@@ -378,8 +411,12 @@ impl LabelHealth {
         };
         let right: i64 = (0..k).map(|class| counts[class * k + class]).sum();
         let all: i64 = counts.iter().sum();
-        let mut pairs: Vec<(i64, usize)> =
-            counts.iter().copied().zip(0..).filter(|(count, cell)| *count > 0 && cell / k != cell % k).collect();
+        let mut pairs: Vec<(i64, usize)> = counts
+            .iter()
+            .copied()
+            .zip(0..)
+            .filter(|(count, cell)| *count > 0 && cell / k != cell % k)
+            .collect();
         pairs.sort_by_key(|&(count, cell)| (std::cmp::Reverse(count), cell));
         let pair = |(count, cell): (i64, usize)| ConfusedLabels {
             given: name(cell / k),

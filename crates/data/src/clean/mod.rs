@@ -1,31 +1,36 @@
 //! Stage `clean`: finds images that would hurt training, and removes them.
 //!
 //! Looks at every file once ([`examine`](mod@examine)), then decides from what it saw
-//! (`judge`). Wrong labels that are no duplicates need a model and are not found here.
+//! (`judge`). Wrong labels that are no duplicates need predictions of networks that did not see the
+//! images, and are looked for where those are connected.
 
 mod check;
 mod duplicates;
 pub mod examine;
 mod judge;
+pub mod labels;
 pub mod near;
 pub mod overrides;
 pub mod quality;
 mod report;
 pub mod scores;
 mod thumbnails;
+mod wrong_label;
 
 use std::path::PathBuf;
 
 use anyhow::{anyhow, bail};
-use peregrine_pipeline::{Input, Output, ParamProblem, Port, Stage, StageContext};
+use peregrine_pipeline::{Input, OptionalInput, Output, ParamProblem, Port, Stage, StageContext};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::decode::Unreadable;
 use crate::manifest::Manifest;
+use crate::out_of_fold::OutOfFold;
 use examine::{Examined, examine_all};
 
 pub use check::{Action, Check};
+pub use labels::{LabelFilter, LabelHealth};
 pub use overrides::{Decision, Overrides, Overruled};
 pub use report::{CheckSummary, ClassSummary, CleanReport, Finding, FlaggedImage};
 pub use scores::Scores;
@@ -119,8 +124,10 @@ pub struct Clean {
     /// What happens to images whose label the out-of-fold predictions don't believe; nothing is looked
     /// for without them.
     pub wrong_label: Action,
+    /// How images whose labels are likely wrong are told from the others.
+    pub wrong_label_filter: LabelFilter,
     /// The smallest predicted probability of the suggested class, from 0 to 1, at which a label is
-    /// called wrong.
+    /// called wrong; 0 leaves the decision to the filter.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub wrong_label_threshold: f64,
     /// By what the weight of an image is multiplied, from 0 to 1, when a check downweights it.
@@ -168,7 +175,8 @@ impl Default for Clean {
             outlier: Action::Keep,
             outlier_threshold: 0.05,
             wrong_label: Action::Keep,
-            wrong_label_threshold: 0.5,
+            wrong_label_filter: LabelFilter::PruneByNoiseRate,
+            wrong_label_threshold: 0.0,
             downweight_factor: 0.5,
             overrides: None,
             thumbnails: 24,
@@ -177,6 +185,8 @@ impl Default for Clean {
 }
 
 const MANIFEST: Input<Manifest> = Input::new("manifest", "the images to look at");
+const OUT_OF_FOLD: OptionalInput<OutOfFold> =
+    OptionalInput::new("out_of_fold", "what networks that did not see them think of the images");
 const CLEANED: Output<Manifest> = Output::new("manifest", "the images that stay");
 const REPORT: Output<CleanReport> = Output::new("report", "what was found and removed, and why");
 const SCORES: Output<Scores> = Output::new("scores", "how good each image that came in is, check by check");
@@ -186,7 +196,7 @@ impl Stage for Clean {
     /// 2: records have an offset and notes. 3: actions besides drop and keep, notes on what stays, more
     /// checks, overrides; scores; near duplicates that are turned, mirrored and cut.
     const VERSION: u32 = 3;
-    const INPUTS: &'static [Port] = &[MANIFEST.port()];
+    const INPUTS: &'static [Port] = &[MANIFEST.port(), OUT_OF_FOLD.port()];
     const OUTPUTS: &'static [Port] = &[CLEANED.port(), REPORT.port(), SCORES.port()];
 
     fn check(&self) -> Vec<ParamProblem> {
@@ -222,7 +232,9 @@ impl Stage for Clean {
     }
 
     fn run(&self, cx: &StageContext) -> anyhow::Result<()> {
-        let Cleaned { manifest, report, scores } = clean(&cx.read(&MANIFEST)?, self, cx)?;
+        let predictions = cx.read_optional(&OUT_OF_FOLD)?;
+        let Cleaned { manifest, report, scores } =
+            clean_with(&cx.read(&MANIFEST)?, predictions.as_ref(), self, cx)?;
         cx.write(&CLEANED, &manifest)?;
         cx.write(&REPORT, &report)?;
         cx.write(&SCORES, &scores)
@@ -271,6 +283,22 @@ pub struct Cleaned {
 /// When a file changed since `ingest`, too many are unreadable, or the overrides name a class that
 /// isn't there.
 pub fn clean(manifest: &Manifest, params: &Clean, cx: &StageContext) -> anyhow::Result<Cleaned> {
+    clean_with(manifest, None, params, cx)
+}
+
+/// Like [`clean`], with what networks that did not see the images think of them.
+///
+/// # Errors
+/// As there, and when the predictions know other classes than `manifest`.
+pub fn clean_with(
+    manifest: &Manifest,
+    predictions: Option<&OutOfFold>,
+    params: &Clean,
+    cx: &StageContext,
+) -> anyhow::Result<Cleaned> {
+    if let Some(predictions) = predictions {
+        wrong_label::same_classes(manifest, predictions)?;
+    }
     let overrides = match &params.overrides {
         Some(path) => Overrides::read(path).map_err(|wrong| anyhow!(wrong.join("; ")))?,
         None => Overrides::default(),
@@ -279,7 +307,7 @@ pub fn clean(manifest: &Manifest, params: &Clean, cx: &StageContext) -> anyhow::
     let earlier = cx.earlier::<Scores>(Clean::KIND, SCORES.name);
     let seen = examine_all(cx, &manifest.images, earlier)?.seen;
     guard(manifest, &seen, params.max_bad_fraction)?;
-    let (kept, mut report) = judge::judge(manifest, &seen, params, &resolved);
+    let (kept, mut report) = judge::judge(manifest, &seen, predictions, params, &resolved);
     report.overrides.warn(&overrides.file);
     report.thumbnails = thumbnails::thumbnails(manifest, &report, params.thumbnails as usize, cx)?;
     let scores = Scores::of(manifest, seen, &report, params);

@@ -8,6 +8,7 @@ use peregrine_pipeline::{Artifact, Count, Table};
 use serde::{Deserialize, Serialize};
 
 use super::check::{Action, Check};
+use super::labels::LabelHealth;
 use super::overrides::Overruled;
 use crate::manifest::{read_json, write_json};
 use crate::picture::{Thumbnail, load_thumbnails, save_thumbnails};
@@ -157,6 +158,8 @@ pub struct CleanReport {
     pub classes: Vec<ClassSummary>,
     /// Every flagged image, by check and then id.
     pub findings: Vec<Finding>,
+    /// How the labels are as a whole, where out-of-fold predictions were connected.
+    pub labels: Option<LabelHealth>,
     /// What a person's overrides changed.
     pub overrides: Overruled,
     /// Thumbnails of some flagged images of each check, then of what was decided by hand besides.
@@ -249,6 +252,9 @@ impl Artifact for CleanReport {
             if more > 0 {
                 let _ = writeln!(text, "  … and {more} more (--csv lists all)");
             }
+        }
+        if let Some(labels) = &self.labels {
+            text.push_str(&labels.text());
         }
         text
     }

@@ -7,6 +7,7 @@ mod decoding;
 mod fixtures;
 mod folding;
 mod ingesting;
+mod labels;
 mod packing;
 mod planted;
 mod reusing;
