@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use crate::support::workspace;
 
 /// The crates by layer: a crate uses lower layers only.
-const LAYERS: [(&str, u32); 9] = [
+const LAYERS: [(&str, u32); 10] = [
+    ("jpeg", 0),
     ("pipeline", 0),
     ("data", 1),
     ("augment", 2),

@@ -6,6 +6,7 @@
 
 mod convert;
 mod pnm;
+mod raster;
 mod structure;
 
 use std::io::{Cursor, Read as _, Seek as _, SeekFrom};
@@ -20,8 +21,10 @@ use zune_core::options::DecoderOptions;
 
 /// Bump when the same file gives other pixels or another verdict than before: what earlier stages
 /// kept of a picture is then not used again, and the kinds that decode bump their own `VERSION`.
-/// 1: first version.
-pub const VERSION: u32 = 1;
+/// 1: first version. 2: common JPEG files decode to the same pixels as in libjpeg-turbo.
+pub const VERSION: u32 = 2;
+pub use raster::Raster;
+
 /// The most pixels an image may have: 50 million.
 pub const MAX_PIXELS: u64 = 50_000_000;
 /// The most memory decoding an image may take, and the longest file that is read: 256 MiB.
@@ -134,12 +137,37 @@ pub fn read_file(path: &Path, part: Option<(u64, u64)>) -> Result<Vec<u8>, Unrea
 /// # Errors
 /// When it isn't a whole image, with the reason.
 pub fn decode(bytes: &[u8]) -> Result<Decoded, Unreadable> {
+    let raster = decode_raster(bytes)?;
+    let (format, mode) = (raster.format, raster.mode);
+    Ok(Decoded { pixels: raster.into_pixels(), format, mode })
+}
+
+/// Decodes an image file as far as is needed to make something smaller of it.
+///
+/// # Errors
+/// When it isn't a whole image, with the reason.
+pub fn decode_raster(bytes: &[u8]) -> Result<Raster, Unreadable> {
     if pnm::is_pnm(bytes) {
-        return pnm::decode(bytes);
+        return pnm::decode(bytes).map(Raster::from);
     }
     match guess(bytes)? {
-        ImageFormat::Jpeg => decode_jpeg(bytes),
-        format => decode_other(bytes, format),
+        ImageFormat::Jpeg => match peregrine_jpeg::decode(bytes, MAX_PIXELS) {
+            Some(picture) => Ok(common_jpeg(picture)),
+            None => decode_jpeg(bytes).map(Raster::from),
+        },
+        format => decode_other(bytes, format).map(Raster::from),
+    }
+}
+
+fn common_jpeg(picture: peregrine_jpeg::Picture) -> Raster {
+    let mode = if picture.is_gray() { "gray" } else { "rgb" };
+    let orientation = picture.exif.as_deref().and_then(Orientation::from_exif_chunk);
+    match orientation.filter(|&turn| turn != Orientation::NoTransforms) {
+        None => Raster::from_planes(picture, mode),
+        Some(turn) => {
+            let upright = convert::oriented(raster::pixels(&picture), turn);
+            Raster::from(Decoded { pixels: upright, format: "jpeg", mode })
+        }
     }
 }
 
@@ -244,9 +272,7 @@ fn decode_jpeg(bytes: &[u8]) -> Result<Decoded, Unreadable> {
     }
     let mut pixels = Pixels { width, height, channels, data };
     if let Some(orientation) = orientation.filter(|&o| o != Orientation::NoTransforms) {
-        let mut image = convert::to_dynamic(pixels).map_err(Unreadable::Damaged)?;
-        image.apply_orientation(orientation);
-        pixels = convert::from_dynamic(image);
+        pixels = convert::oriented(pixels, orientation);
     }
     Ok(Decoded { pixels, format: "jpeg", mode })
 }

@@ -25,7 +25,7 @@ use crate::manifest::{ImageRecord, Manifest};
 
 pub(crate) use moments::Moments;
 pub use params::{Channels, Size};
-pub use resize::{Filter, Recipe, Resize, fit_within};
+pub use resize::{Filter, Recipe, Resize, fit_raster_within, fit_within};
 use reuse::Earlier;
 use writer::{Shape, Slot, Writer};
 
@@ -69,7 +69,8 @@ const IMAGES: Output<ImageSet> = Output::new("images", "the pictures, decoded an
 
 impl Stage for Pack {
     const KIND: &'static str = "pack";
-    /// 1: first version. 2: each image's file digest is kept.
+    /// 1: first version. 2: each image's file digest is kept; common JPEG
+    /// files decode as in libjpeg-turbo and are resized in planes.
     const VERSION: u32 = 2;
     const INPUTS: &'static [Port] = &[MANIFEST.port()];
     const OUTPUTS: &'static [Port] = &[IMAGES.port()];

@@ -1,5 +1,6 @@
 //! Whatever a file stores, as gray or RGB bytes.
 
+use image::metadata::Orientation;
 use image::{DynamicImage, ExtendedColorType, GrayImage, ImageFormat, RgbImage};
 
 use super::Pixels;
@@ -15,15 +16,17 @@ pub(super) fn from_dynamic(image: DynamicImage) -> Pixels {
     Pixels { width, height, channels, data }
 }
 
-/// `pixels` as an image of the `image` crate.
-pub(super) fn to_dynamic(pixels: Pixels) -> Result<DynamicImage, String> {
+/// `pixels` turned and mirrored.
+pub(super) fn oriented(pixels: Pixels, orientation: Orientation) -> Pixels {
     let Pixels { width, height, channels, data } = pixels;
     let image = if channels == 1 {
         GrayImage::from_raw(width, height, data).map(DynamicImage::ImageLuma8)
     } else {
         RgbImage::from_raw(width, height, data).map(DynamicImage::ImageRgb8)
     };
-    image.ok_or_else(|| format!("too few pixels for {width}×{height}"))
+    let mut image = image.unwrap_or_default();
+    image.apply_orientation(orientation);
+    from_dynamic(image)
 }
 
 /// The name of a storage mode.

@@ -8,10 +8,11 @@ use anyhow::Context as _;
 use fast_image_resize::images::{TypedImage, TypedImageRef};
 use fast_image_resize::pixels::{U8, U8x3};
 use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
+use peregrine_jpeg::Plane;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::decode::Pixels;
+use crate::decode::{Pixels, Raster};
 
 /// How a picture of another shape is brought to a size.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -102,22 +103,48 @@ impl Recipe {
     /// # Errors
     /// When a size is 0.
     pub fn apply(&self, pixels: &Pixels, height: u32, width: u32) -> anyhow::Result<Pixels> {
-        let (from_width, from_height) = (f64::from(pixels.width), f64::from(pixels.height));
+        self.shape(&Source::Pixels(pixels), height, width)
+    }
+
+    /// `raster` at `height` × `width` in `channels` (1 or 3) channels. What is stored in planes is
+    /// resized in planes, so that the result may differ by a few 255ths, on average by less than one,
+    /// from that of its pixels.
+    ///
+    /// # Errors
+    /// When a size is 0.
+    pub fn apply_to(&self, raster: &Raster, channels: u8, height: u32, width: u32) -> anyhow::Result<Pixels> {
+        let same = (raster.width, raster.height) == (width, height);
+        let exact = same || self.filter == Filter::Nearest;
+        match raster.planes() {
+            Some([gray]) => self.shape(&Source::Gray(gray), height, width),
+            Some([gray, ..]) if channels == 1 => self.shape(&Source::Gray(gray), height, width),
+            Some([y, cb, cr]) if !exact => self.shape(&Source::Colour([y, cb, cr]), height, width),
+            _ => match raster.pixels() {
+                pixels if pixels.channels == channels => self.apply(&pixels, height, width),
+                pixels => self.apply(&pixels.to_channels(channels), height, width),
+            },
+        }
+        .map(|pixels| if pixels.channels == channels { pixels } else { pixels.to_channels(channels) })
+    }
+
+    fn shape(&self, source: &Source, height: u32, width: u32) -> anyhow::Result<Pixels> {
+        let (from_width, from_height) = source.size();
+        let (from_width, from_height) = (f64::from(from_width), f64::from(from_height));
         let (to_width, to_height) = (f64::from(width), f64::from(height));
         match self.mode {
-            Resize::Squash => scale(pixels, None, height, width, self.filter),
+            Resize::Squash => source.scale(None, height, width, self.filter),
             Resize::Crop => {
                 let ratio = (from_width / to_width).min(from_height / to_height);
                 let (crop_width, crop_height) = (ratio * to_width, ratio * to_height);
                 let left = (from_width - crop_width) / 2.0;
                 let top = (from_height - crop_height) / 2.0;
-                scale(pixels, Some([left, top, crop_width, crop_height]), height, width, self.filter)
+                source.scale(Some([left, top, crop_width, crop_height]), height, width, self.filter)
             }
             Resize::Pad | Resize::Letterbox => {
                 let ratio = (to_width / from_width).min(to_height / from_height);
                 let inner_width = ((from_width * ratio).round() as u32).clamp(1, width);
                 let inner_height = ((from_height * ratio).round() as u32).clamp(1, height);
-                let inner = scale(pixels, None, inner_height, inner_width, self.filter)?;
+                let inner = source.scale(None, inner_height, inner_width, self.filter)?;
                 Ok(self.surround(&inner, height, width))
             }
         }
@@ -151,30 +178,106 @@ impl Recipe {
 /// # Errors
 /// When a size is 0.
 pub fn fit_within(pixels: &Pixels, side: u32) -> anyhow::Result<Pixels> {
-    let longest = pixels.width.max(pixels.height);
-    if longest <= side {
-        return Ok(pixels.clone());
+    match within(pixels.width, pixels.height, side) {
+        None => Ok(pixels.clone()),
+        Some((height, width)) => Source::Pixels(pixels).scale(None, height, width, Filter::Bilinear),
     }
+}
+
+/// [`fit_within`] of what may be stored in planes, in `channels` (1 or 3) channels; see
+/// [`Recipe::apply_to`].
+///
+/// # Errors
+/// When a size is 0.
+pub fn fit_raster_within(raster: &Raster, channels: u8, side: u32) -> anyhow::Result<Pixels> {
+    let fitting = within(raster.width, raster.height, side);
+    let (height, width) = fitting.unwrap_or((raster.height, raster.width));
+    Recipe::default().apply_to(raster, channels, height, width)
+}
+
+/// The height and width that fit into `side`; none for a picture that fits as it is.
+fn within(width: u32, height: u32, side: u32) -> Option<(u32, u32)> {
+    let longest = width.max(height);
     let shrink =
         |length: u32| ((f64::from(length) * f64::from(side) / f64::from(longest)).round() as u32).max(1);
-    scale(pixels, None, shrink(pixels.height), shrink(pixels.width), Filter::Bilinear)
+    (longest > side).then(|| (shrink(height), shrink(width)))
+}
+
+/// What is resized.
+enum Source<'a> {
+    Pixels(&'a Pixels),
+    Gray(&'a Plane),
+    Colour([&'a Plane; 3]),
+}
+
+impl Source<'_> {
+    fn size(&self) -> (u32, u32) {
+        match self {
+            Self::Pixels(pixels) => (pixels.width, pixels.height),
+            Self::Gray(plane) | Self::Colour([plane, ..]) => (plane.width as u32, plane.height as u32),
+        }
+    }
+
+    /// All, or the `[left, top, width, height]` part, at `height` × `width`.
+    fn scale(&self, part: Option<[f64; 4]>, height: u32, width: u32, filter: Filter) -> anyhow::Result<Pixels> {
+        let (channels, data) = match self {
+            Self::Pixels(pixels) if part.is_none() && self.size() == (width, height) => {
+                (pixels.channels, pixels.data.clone())
+            }
+            Self::Pixels(pixels) => {
+                let channels = pixels.channels;
+                let image = Samples { width: pixels.width, height: pixels.height, data: &pixels.data };
+                let scale = if channels == 1 { scale::<U8> } else { scale::<U8x3> };
+                (channels, scale(image, channels, part, height, width, filter)?)
+            }
+            Self::Gray(plane) => (1, scale_plane(plane, plane, part, height, width, filter)?),
+            Self::Colour([y, cb, cr]) => {
+                let plane = |plane: &Plane| scale_plane(plane, y, part, height, width, filter);
+                (3, peregrine_jpeg::rgb(&plane(y)?, &plane(cb)?, &plane(cr)?))
+            }
+        };
+        Ok(Pixels { width, height, channels, data })
+    }
+}
+
+/// `plane`, of a picture with as many pixels as `whole` has samples.
+fn scale_plane(
+    plane: &Plane,
+    whole: &Plane,
+    part: Option<[f64; 4]>,
+    height: u32,
+    width: u32,
+    filter: Filter,
+) -> anyhow::Result<Vec<u8>> {
+    let all = [0.0, 0.0, whole.width as f64, whole.height as f64];
+    let [left, top, part_width, part_height] = part.unwrap_or(all);
+    let (across, down) = (plane.across as f64, plane.down as f64);
+    let part = [left / across, top / down, part_width / across, part_height / down];
+    let image = Samples { width: plane.width as u32, height: plane.height as u32, data: &plane.data };
+    scale::<U8>(image, 1, Some(part), height, width, filter)
+}
+
+#[derive(Clone, Copy)]
+struct Samples<'a> {
+    width: u32,
+    height: u32,
+    data: &'a [u8],
 }
 
 thread_local! {
     static RESIZER: RefCell<Resizer> = RefCell::new(Resizer::new());
 }
 
-/// `pixels`, or the `[left, top, width, height]` part of them, at `height` × `width`.
-fn scale(
-    pixels: &Pixels,
+/// `image` of pixels of the type `P` (named, because the resizer's other entry, which looks it up,
+/// would compile it for all 16 types) at `height` × `width`.
+fn scale<P: PixelTrait>(
+    image: Samples,
+    channels: u8,
     part: Option<[f64; 4]>,
     height: u32,
     width: u32,
     filter: Filter,
-) -> anyhow::Result<Pixels> {
-    if part.is_none() && (pixels.width, pixels.height) == (width, height) {
-        return Ok(pixels.clone());
-    }
+) -> anyhow::Result<Vec<u8>> {
     let algorithm = match filter {
         Filter::Nearest => ResizeAlg::Nearest,
         Filter::Bilinear => ResizeAlg::Convolution(FilterType::Bilinear),
@@ -185,29 +288,18 @@ fn scale(
     if let Some([left, top, crop_width, crop_height]) = part {
         options = options.crop(left, top, crop_width, crop_height);
     }
-    let channels = pixels.channels;
     let mut data = vec![0; width as usize * height as usize * usize::from(channels)];
-    let resize = if channels == 1 { resize_typed::<U8> } else { resize_typed::<U8x3> };
-    resize(pixels, &mut data, height, width, &options)
-        .with_context(|| format!("resizing {}×{} pixels to {width}×{height}", pixels.width, pixels.height))?;
-    Ok(Pixels { width, height, channels, data })
-}
-
-/// The resizer's other entry, which looks the pixel's type up, would compile it for all 16 types.
-fn resize_typed<P: PixelTrait>(
-    pixels: &Pixels,
-    target: &mut [u8],
-    height: u32,
-    width: u32,
-    options: &ResizeOptions,
-) -> anyhow::Result<()> {
-    let source = TypedImageRef::<P>::from_buffer(pixels.width, pixels.height, &pixels.data)?;
-    let mut target = TypedImage::<P>::from_buffer(width, height, target)?;
+    let words = || format!("resizing {}×{} pixels to {width}×{height}", image.width, image.height);
+    let source =
+        TypedImageRef::<P>::from_buffer(image.width, image.height, image.data).with_context(words)?;
+    let mut target = TypedImage::<P>::from_buffer(width, height, &mut data).with_context(words)?;
     // The resizer keeps its buffers; one that is in use further up this thread's stack (rayon can
     // run one piece of work inside another) is left alone.
-    RESIZER.with(|resizer| match resizer.try_borrow_mut() {
-        Ok(mut resizer) => resizer.resize_typed(&source, &mut target, options),
-        Err(_) => Resizer::new().resize_typed(&source, &mut target, options),
-    })?;
-    Ok(())
+    RESIZER
+        .with(|resizer| match resizer.try_borrow_mut() {
+            Ok(mut resizer) => resizer.resize_typed(&source, &mut target, &options),
+            Err(_) => Resizer::new().resize_typed(&source, &mut target, &options),
+        })
+        .with_context(words)?;
+    Ok(data)
 }

@@ -37,12 +37,12 @@ impl Shape {
 
     /// Decodes `record`'s file and brings it to this shape.
     pub fn make(&self, record: &ImageRecord, channels: u8) -> anyhow::Result<Result<Packed, Unreadable>> {
-        let decoded = match files::read_verified(record)?.and_then(|bytes| decode::decode(&bytes)) {
-            Ok(decoded) => decoded.pixels,
+        let raster = match files::read_verified(record)?.and_then(|bytes| decode::decode_raster(&bytes)) {
+            Ok(raster) => raster,
             Err(unreadable) => return Ok(Err(unreadable)),
         };
-        let pixels = self.recipe.apply(&decoded.to_channels(channels), self.height, self.width)?;
-        Ok(Ok(Packed { pixels, colour: decoded.channels == 3 }))
+        let pixels = self.recipe.apply_to(&raster, channels, self.height, self.width)?;
+        Ok(Ok(Packed { pixels, colour: raster.channels == 3 }))
     }
 }
 

@@ -1,0 +1,85 @@
+//! Huffman codes: a table by the next ten bits.
+
+/// How many bits the table looks at.
+pub(crate) const LOOK: u32 = 10;
+
+/// What the next bits begin with: a code and the bits of a value behind it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Entry {
+    /// The bits of the code and the value together; 0 when the code is longer than [`LOOK`].
+    pub total: u8,
+    /// The bits of the code.
+    pub code: u8,
+    /// The bits of the value.
+    pub size: u8,
+    /// How many zeros come before the value.
+    pub run: u8,
+}
+
+/// The codes of one kind of numbers.
+pub(crate) struct Table {
+    pub look: [Entry; 1 << LOOK],
+    /// For each length the end of its codes, left-aligned in 16 bits; codes below it are that long.
+    ends: [u32; 17],
+    /// For each length, what turns a code of it into an index of `symbols`.
+    shifts: [i32; 17],
+    symbols: [u8; 256],
+}
+
+impl Table {
+    /// The table of brightness steps from block to block.
+    pub fn dc(counts: &[u8; 16], symbols: &[u8]) -> Option<Self> {
+        let table = Self::new(counts, symbols)?;
+        symbols.iter().all(|&size| size <= 11).then_some(table)
+    }
+
+    /// The table of the other coefficients.
+    pub fn ac(counts: &[u8; 16], symbols: &[u8]) -> Option<Self> {
+        Self::new(counts, symbols)
+    }
+
+    fn new(counts: &[u8; 16], symbols: &[u8]) -> Option<Self> {
+        let mut table =
+            Self { look: [Entry::default(); 1 << LOOK], ends: [0; 17], shifts: [0; 17], symbols: [0; 256] };
+        table.symbols.get_mut(..symbols.len())?.copy_from_slice(symbols);
+        let (mut code, mut index) = (0_u32, 0_usize);
+        for length in 1..=16_u32 {
+            let count = u32::from(counts[length as usize - 1]);
+            if code + count > 1 << length {
+                return None;
+            }
+            table.shifts[length as usize] = index as i32 - code as i32;
+            for _ in 0..count {
+                if length <= LOOK {
+                    table.fill(code, length, symbols[index]);
+                }
+                code += 1;
+                index += 1;
+            }
+            table.ends[length as usize] = code << (16 - length);
+            code <<= 1;
+        }
+        Some(table)
+    }
+
+    fn fill(&mut self, code: u32, length: u32, symbol: u8) {
+        let free = LOOK - length;
+        let first = (code << free) as usize;
+        self.look[first..first + (1 << free)].fill(Entry::of(length as u8, symbol));
+    }
+
+    /// The entry of the code at the head of `bits` (16 of them); none when there is none.
+    #[cold]
+    pub fn long(&self, bits: u32) -> Option<Entry> {
+        let length = (LOOK + 1..=16).find(|&length| bits < self.ends[length as usize])?;
+        let index = (bits >> (16 - length)) as i32 + self.shifts[length as usize];
+        Some(Entry::of(length as u8, *self.symbols.get(usize::try_from(index).ok()?)?))
+    }
+}
+
+impl Entry {
+    fn of(code: u8, symbol: u8) -> Self {
+        let (run, size) = (symbol >> 4, symbol & 15);
+        Self { total: code + size, code, size, run }
+    }
+}

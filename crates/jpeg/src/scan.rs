@@ -1,0 +1,256 @@
+//! The scan: from entropy-coded bytes to planes.
+
+use crate::Plane;
+use crate::bits::{Bits, PAD};
+use crate::huffman::{LOOK, Table};
+use crate::idct::{self, Transform};
+use crate::markers::{Component, Frame};
+
+/// Where each coefficient of a block lies; the tail catches runs past the end.
+const PLACES: [u8; 80] = {
+    let zigzag: [u8; 64] = [
+        0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6,
+        7, 14, 21, 28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31,
+        39, 46, 53, 60, 61, 54, 47, 55, 62, 63,
+    ];
+    let mut places = [63; 80];
+    let mut k = 0;
+    while k < 64 {
+        places[k] = zigzag[k];
+        k += 1;
+    }
+    places
+};
+
+/// The planes of the scan of `frame`; none when it is damaged, or not the last thing in the file.
+pub(crate) fn decode(bytes: &[u8], frame: &Frame) -> Option<Vec<Plane>> {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("bmi1") && is_x86_feature_detected!("bmi2") {
+        // SAFETY: the processor has what the function needs.
+        return unsafe { decode_fast(bytes, frame) };
+    }
+    decode_with(bytes, frame, idct::plain)
+}
+
+/// [`decode_with`], built for processors with AVX2 and BMI2: all now in use.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,bmi1,bmi2")]
+fn decode_fast(bytes: &[u8], frame: &Frame) -> Option<Vec<Plane>> {
+    decode_with(bytes, frame, |block, last, target, stride| {
+        idct::avx2::transform(block, last, target, stride);
+    })
+}
+
+#[inline(always)]
+fn decode_with(bytes: &[u8], frame: &Frame, transform: impl Transform) -> Option<Vec<Plane>> {
+    let [first, ..] = frame.components.as_slice() else { return None };
+    let (across, down) = (first.across, first.down);
+    let units_across = frame.width.div_ceil(8 * across);
+    let units_down = frame.height.div_ceil(8 * down);
+    let blocks: usize = frame.components.iter().map(|c| c.across * c.down).sum();
+    // A block takes two codes of at least a bit each.
+    if units_across * units_down * blocks > (bytes.len() - frame.scan) * 4 {
+        return None;
+    }
+    let (data, ends) = unstuff(&bytes[frame.scan..])?;
+    let room = |component: &Component| {
+        let (width, height) = (units_across * component.across * 8, units_down * component.down * 8);
+        Room { width, samples: vec![0; width * height] }
+    };
+    let mut rooms: Vec<Room> = frame.components.iter().map(room).collect();
+    let per_part = if frame.restart == 0 { units_across * units_down } else { frame.restart };
+    if ends.len() != (units_across * units_down).div_ceil(per_part) {
+        return None;
+    }
+    let coders: Vec<Coder> = frame.components.iter().map(|c| Coder::new(frame, c)).collect::<Option<_>>()?;
+    let mut begin = 0;
+    for (part, &end) in ends.iter().enumerate() {
+        let mut bits = Bits::new(&data, begin);
+        let mut levels = [0; 3];
+        let last = (units_across * units_down).min((part + 1) * per_part);
+        for unit in part * per_part..last {
+            let (unit_y, unit_x) = (unit / units_across, unit % units_across);
+            for ((coder, room), level) in coders.iter().zip(&mut rooms).zip(&mut levels) {
+                coder.unit(&mut bits, level, room, unit_x, unit_y, transform)?;
+            }
+            if bits.taken() > end * 8 {
+                return None;
+            }
+        }
+        // At most a byte of filling; more of it is for a decoder that knows why.
+        if end * 8 - bits.taken() >= 16 {
+            return None;
+        }
+        begin = end;
+    }
+    let plane = |(component, room): (&Component, Room)| {
+        let width = (frame.width * component.across).div_ceil(across);
+        let height = (frame.height * component.down).div_ceil(down);
+        let (across, down) = (across / component.across, down / component.down);
+        Plane { width, height, across, down, data: room.cut(width, height) }
+    };
+    Some(frame.components.iter().zip(rooms).map(plane).collect())
+}
+
+/// Whole blocks of samples, of which the picture is the upper left part.
+struct Room {
+    width: usize,
+    samples: Vec<u8>,
+}
+
+impl Room {
+    /// The upper left part.
+    fn cut(mut self, width: usize, height: usize) -> Vec<u8> {
+        if width < self.width {
+            for row in 1..height {
+                let start = row * self.width;
+                self.samples.copy_within(start..start + width, row * width);
+            }
+        }
+        self.samples.truncate(width * height);
+        self.samples
+    }
+}
+
+/// The entropy-coded bytes without stuffing, up to the end-of-image marker, with [`PAD`] zeros behind
+/// them; and where each part between restart markers ends.
+fn unstuff(scan: &[u8]) -> Option<(Vec<u8>, Vec<usize>)> {
+    let mut data = Vec::with_capacity(scan.len() + PAD);
+    let mut ends = Vec::new();
+    let mut rest = scan;
+    loop {
+        let marker = find_ff(rest)?;
+        data.extend_from_slice(&rest[..marker]);
+        let mut at = marker + 1;
+        match *rest.get(at)? {
+            0 => data.push(0xff),
+            code @ 0xd0..=0xd7 => {
+                if usize::from(code - 0xd0) != ends.len() % 8 {
+                    return None;
+                }
+                ends.push(data.len());
+            }
+            // Filling before a marker.
+            0xff => at -= 1,
+            0xd9 => {
+                ends.push(data.len());
+                data.resize(data.len() + PAD, 0);
+                return Some((data, ends));
+            }
+            _ => return None,
+        }
+        rest = &rest[at + 1..];
+    }
+}
+
+/// Where the first byte 0xff is.
+fn find_ff(bytes: &[u8]) -> Option<usize> {
+    let (words, _) = bytes.as_chunks::<8>();
+    let has = |word: &[u8; 8]| {
+        let inverse = !u64::from_ne_bytes(*word);
+        inverse.wrapping_sub(0x0101_0101_0101_0101) & !inverse & 0x8080_8080_8080_8080 != 0
+    };
+    let skip = words.iter().take_while(|word| !has(word)).count() * 8;
+    Some(skip + bytes[skip..].iter().position(|&byte| byte == 0xff)?)
+}
+
+struct Coder<'a> {
+    across: usize,
+    down: usize,
+    dc: &'a Table,
+    ac: &'a Table,
+    steps: [i32; 80],
+}
+
+impl<'a> Coder<'a> {
+    fn new(frame: &'a Frame, component: &Component) -> Option<Self> {
+        let mut steps = [0; 80];
+        steps[..64].iter_mut().zip(component.steps).for_each(|(place, step)| *place = i32::from(step));
+        Some(Self {
+            across: component.across,
+            down: component.down,
+            dc: frame.dc[component.dc].as_deref()?,
+            ac: frame.ac[component.ac].as_deref()?,
+            steps,
+        })
+    }
+
+    #[inline(always)]
+    fn unit(
+        &self,
+        bits: &mut Bits,
+        level: &mut i32,
+        room: &mut Room,
+        unit_x: usize,
+        unit_y: usize,
+        transform: impl Transform,
+    ) -> Option<()> {
+        for block_y in 0..self.down {
+            for block_x in 0..self.across {
+                let mut block = [0_i16; 64];
+                let last = self.block(bits, level, &mut block)?;
+                let row = (unit_y * self.down + block_y) * 8;
+                let start = row * room.width + (unit_x * self.across + block_x) * 8;
+                let target = room.samples.get_mut(start..start + 7 * room.width + 8)?;
+                if last == 0 {
+                    idct::flat(block[0], target, room.width);
+                } else {
+                    transform(&block, last, target, room.width);
+                }
+            }
+        }
+        Some(())
+    }
+
+    /// Reads a block; the answer is the zigzag place of its last coefficient.
+    #[inline(always)]
+    fn block(&self, bits: &mut Bits, level: &mut i32, block: &mut [i16; 64]) -> Option<usize> {
+        bits.refill();
+        *level = level.wrapping_add(self.step(bits)?);
+        block[0] = level.wrapping_mul(self.steps[0]) as i16;
+        let mut last = 0;
+        let mut k = 1;
+        while k < 64 {
+            if bits.ready() < 32 {
+                bits.refill();
+            }
+            let mut entry = self.ac.look[bits.peek(LOOK) as usize];
+            if entry.total == 0 {
+                entry = self.ac.long(bits.peek(16))?;
+            }
+            k += usize::from(entry.run);
+            if entry.size == 0 {
+                bits.skip(u32::from(entry.total));
+                match entry.run {
+                    0 => break,
+                    15 => k += 1,
+                    _ => return None,
+                }
+                continue;
+            }
+            let value = bits.value(entry);
+            if k > 63 {
+                return None;
+            }
+            block[usize::from(PLACES[k])] = value.wrapping_mul(self.steps[k]) as i16;
+            last = k;
+            k += 1;
+        }
+        // A run of zeros may not pass the end either.
+        (k <= 64).then_some(last)
+    }
+
+    /// The difference of a block's mean brightness from the last one's.
+    #[inline(always)]
+    fn step(&self, bits: &mut Bits) -> Option<i32> {
+        let mut entry = self.dc.look[bits.peek(LOOK) as usize];
+        if entry.total == 0 {
+            entry = self.dc.long(bits.peek(16))?;
+        }
+        if entry.size == 0 {
+            bits.skip(u32::from(entry.total));
+            return Some(0);
+        }
+        Some(bits.value(entry))
+    }
+}
