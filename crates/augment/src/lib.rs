@@ -12,6 +12,7 @@ pub mod normalize;
 pub mod ops;
 pub mod policy;
 pub mod preview;
+pub mod sampler;
 pub mod stage;
 pub mod transform;
 
@@ -26,5 +27,6 @@ pub use loader::{EpochBatches, Loader, LoaderError, LoaderOptions};
 pub use mix::Mix;
 pub use normalize::{Normalization, Normalize};
 pub use policy::Policy;
+pub use sampler::Sampler;
 pub use stage::Augment;
 pub use transform::Transform;

@@ -1,7 +1,7 @@
 //! Packed images to a stream of batches, made ahead in worker threads.
 //!
-//! The order of an epoch is a function of the seed and the epoch, a change of an image of the
-//! seed, the epoch, the image's id and the transform. Worker k of w makes batches k, k + w, …, and
+//! The order of an epoch is a function of the seed and the epoch (see `sampler.rs`), a change of an
+//! image of the seed, the epoch, the image's id, how often it came before and the transform. Worker k of w makes batches k, k + w, …, and
 //! batches are taken from the workers in turn. So what comes out depends neither on the number of
 //! workers nor on their speed, and an epoch can be entered at any step.
 
@@ -16,6 +16,7 @@ use crate::batch::HostBatch;
 use crate::image::Image;
 use crate::normalize::Normalization;
 use crate::policy::Policy;
+use crate::sampler::{Sampler, Turn};
 
 /// Batches each worker may be ahead.
 const PREFETCH: usize = 2;
@@ -25,8 +26,8 @@ const PREFETCH: usize = 2;
 pub struct LoaderOptions {
     /// Images a batch; the last of an epoch may have fewer.
     pub batch_size: usize,
-    /// Whether each epoch has its own order; else the set's.
-    pub shuffle: bool,
+    /// Each epoch's order; none is the set's own.
+    pub sampler: Option<Sampler>,
     /// The key of order, transforms and mixing.
     pub seed: Seed,
     /// Threads that make batches ahead; 0 makes them where they are asked for.
@@ -97,10 +98,10 @@ impl Loader {
     /// The batches of `epoch` (from 0), from `first_step` (from 0) on.
     pub fn epoch(&self, epoch: u64, first_step: usize) -> EpochBatches {
         let shared = &self.shared;
-        let order: Arc<Vec<usize>> = Arc::new(if shared.options.shuffle {
-            shared.options.seed.with("order").with(epoch).shuffled(shared.images.len())
-        } else {
-            (0..shared.images.len()).collect()
+        let (options, images) = (&shared.options, &shared.images);
+        let order: Arc<Vec<Turn>> = Arc::new(match options.sampler {
+            Some(sampler) => sampler.turns(&images.labels, images.meta.classes.len(), options.seed, epoch),
+            None => (0..images.len()).map(Turn::first).collect(),
         });
         let steps = self.steps_per_epoch();
         let workers = shared.options.workers.min(steps.saturating_sub(first_step));
@@ -114,7 +115,7 @@ impl Loader {
         EpochBatches { source, first: first_step, next: first_step, steps }
     }
 
-    fn spawn(&self, order: &Arc<Vec<usize>>, epoch: u64, first: usize, stride: usize) -> Worker {
+    fn spawn(&self, order: &Arc<Vec<Turn>>, epoch: u64, first: usize, stride: usize) -> Worker {
         let (sender, receiver) = sync_channel(PREFETCH);
         let mut maker = Maker::new(Arc::clone(&self.shared), Arc::clone(order), epoch);
         let steps = self.steps_per_epoch();
@@ -195,13 +196,13 @@ impl Iterator for EpochBatches {
 #[derive(Debug)]
 struct Maker {
     shared: Arc<Shared>,
-    order: Arc<Vec<usize>>,
+    order: Arc<Vec<Turn>>,
     epoch: u64,
     image: Image,
 }
 
 impl Maker {
-    fn new(shared: Arc<Shared>, order: Arc<Vec<usize>>, epoch: u64) -> Self {
+    fn new(shared: Arc<Shared>, order: Arc<Vec<Turn>>, epoch: u64) -> Self {
         let meta = &shared.images.meta;
         let image = Image::new(meta.height, meta.width, meta.channels);
         Self { shared, order, epoch, image }
@@ -226,9 +227,9 @@ impl Maker {
         let mut batch = HostBatch {
             images: vec![0.0; n * size],
             targets: vec![0.0; n * classes],
-            labels: chosen.iter().map(|&index| images.labels[index]).collect(),
-            indices: chosen.iter().map(|&index| index as u32).collect(),
-            weights: chosen.iter().map(|&index| images.weights[index]).collect(),
+            labels: chosen.iter().map(|turn| images.labels[turn.index]).collect(),
+            indices: chosen.iter().map(|turn| turn.index as u32).collect(),
+            weights: chosen.iter().map(|turn| images.weights[turn.index]).collect(),
             shape: [n, images.meta.channels, images.meta.height, images.meta.width],
             classes,
         };
@@ -242,12 +243,16 @@ impl Maker {
         batch
     }
 
-    /// Writes the image at `index`, changed and normalized, into `out` (CHW).
-    fn draw(&mut self, index: usize, out: &mut [f32]) {
+    /// Writes an image, changed and normalized, into `out` (CHW).
+    fn draw(&mut self, turn: Turn, out: &mut [f32]) {
         let Shared { images, policy, options, scale, shift } = self.shared.as_ref();
-        self.image.load(images.pixels(index));
+        self.image.load(images.pixels(turn.index));
         if let Some(policy) = policy {
-            let key = options.seed.with("augment").with(self.epoch).with(images.ids[index].as_str());
+            let id = images.ids[turn.index].as_str();
+            let mut key = options.seed.with("augment").with(self.epoch).with(id);
+            if turn.pass > 0 {
+                key = key.with("pass").with(turn.pass);
+            }
             policy.transform(&mut self.image, key);
         }
         let channels = self.image.channels;

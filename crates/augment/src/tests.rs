@@ -8,8 +8,8 @@ use peregrine_pipeline::{Artifact as _, Seed, Stage as _, StageContext};
 use crate::mix::cutmix::Patch;
 use crate::stage::plan;
 use crate::{
-    Augment, HostBatch, Image, Loader, LoaderOptions, Mix, Normalization, Normalize, Policy, Transform,
-    preview::preview,
+    Augment, HostBatch, Image, Loader, LoaderOptions, Mix, Normalization, Normalize, Policy, Sampler,
+    Transform, preview::preview,
 };
 
 fn set(n: usize, channels: usize) -> ImageSet {
@@ -37,8 +37,43 @@ fn policy(images: &ImageSet) -> Policy {
 }
 
 fn loader(images: &Arc<ImageSet>, policy: Option<Policy>, workers: usize) -> Loader {
-    let options = LoaderOptions { batch_size: 8, shuffle: policy.is_some(), seed: Seed(11), workers };
+    let sampler = policy.is_some().then(Sampler::default);
+    sampling(images, policy, sampler, workers)
+}
+
+fn sampling(
+    images: &Arc<ImageSet>,
+    policy: Option<Policy>,
+    sampler: Option<Sampler>,
+    workers: usize,
+) -> Loader {
+    let options = LoaderOptions { batch_size: 8, sampler, seed: Seed(11), workers };
     Loader::new(Arc::clone(images), policy, Normalization::dataset(&images.meta), options).unwrap()
+}
+
+#[test]
+fn balanced_batches_repeat_small_classes_changed_anew_whatever_the_number_of_workers() {
+    let mut images = set(75, 3);
+    images.labels = (0..75).map(|i| u32::from(i >= 70)).collect();
+    let images = Arc::new(images);
+    let policy = Policy { mix: None, ..policy(&images) };
+    let sampler = Some(Sampler::Balanced {});
+    let batches =
+        |workers| sampling(&images, Some(policy.clone()), sampler, workers).epoch(3, 0).collect::<Vec<_>>();
+    let expected = batches(0);
+    assert_eq!(expected.iter().map(HostBatch::len).sum::<usize>(), 75);
+    for workers in [1, 2, 8] {
+        assert!(batches(workers) == expected, "{workers} workers");
+    }
+    let rest: Vec<HostBatch> = sampling(&images, Some(policy), sampler, 2).epoch(3, 4).collect();
+    assert!(rest == expected[4..]);
+    let mut of_one: Vec<Vec<f32>> = Vec::new();
+    for batch in &expected {
+        let rows = batch.indices.iter().zip(batch.images.chunks_exact(images.image_bytes()));
+        of_one.extend(rows.filter(|(index, _)| **index == 72).map(|(_, row)| row.to_vec()));
+    }
+    assert!(of_one.len() > 3, "{}", of_one.len());
+    assert!((1..of_one.len()).all(|i| !of_one[..i].contains(&of_one[i])));
 }
 
 #[test]
@@ -113,7 +148,7 @@ fn a_loader_that_is_dropped_early_lets_its_workers_end() {
 #[test]
 fn a_loader_refuses_empty_batches_and_foreign_normalizations() {
     let images = Arc::new(set(4, 3));
-    let options = LoaderOptions { batch_size: 0, shuffle: false, seed: Seed(0), workers: 0 };
+    let options = LoaderOptions { batch_size: 0, sampler: None, seed: Seed(0), workers: 0 };
     let normalization = Normalization::dataset(&images.meta);
     assert!(Loader::new(Arc::clone(&images), None, normalization, options.clone()).is_err());
     let options = LoaderOptions { batch_size: 1, ..options };

@@ -93,7 +93,7 @@ pub fn logits(
     device: &Device,
     tick: &mut dyn FnMut(u64) -> Result<(), Cancelled>,
 ) -> anyhow::Result<Vec<f32>> {
-    let options = LoaderOptions { batch_size, shuffle: false, seed: Seed(0), workers: 1 };
+    let options = LoaderOptions { batch_size, sampler: None, seed: Seed(0), workers: 1 };
     let loader = Loader::new(Arc::clone(images), None, normalization.clone(), options)?;
     let mut all = Vec::with_capacity(images.len() * images.meta.classes.len());
     let mut done = 0;

@@ -1,5 +1,6 @@
 //! The params of the kind `train`: everything a training depends on besides its images and seed.
 
+use peregrine_augment::Sampler;
 use peregrine_models::ModelConfig;
 use peregrine_pipeline::ParamProblem;
 use schemars::JsonSchema;
@@ -23,6 +24,10 @@ pub struct TrainConfig {
     /// How many images make a step, 1 or more.
     #[schemars(range(min = 1, max = 65_536))]
     pub batch_size: usize,
+    /// In which order the training images are seen: `shuffle`, or `balanced` for as many of each
+    /// class.
+    #[serde(skip_serializing_if = "Sampler::is_default")]
+    pub sampler: Sampler,
     /// How gradients become new weights, and the learning rate.
     pub optimizer: OptimizerConfig,
     /// How the learning rate changes from step to step.
@@ -70,6 +75,7 @@ impl Default for TrainConfig {
             model: ModelConfig::default(),
             epochs: 10,
             batch_size: 64,
+            sampler: Sampler::default(),
             optimizer: OptimizerConfig::default(),
             schedule: ScheduleConfig::default(),
             warmup: Warmup::default(),
@@ -165,6 +171,14 @@ mod tests {
         let json = serde_json::to_value(&config).unwrap();
         assert!(json.get("workers").is_none() && json.get("checkpoint_every_steps").is_none());
         assert_eq!(json, serde_json::to_value(TrainConfig::default()).unwrap());
+    }
+
+    #[test]
+    fn the_usual_order_is_not_written_so_old_fingerprints_stay() {
+        let json = |text| serde_json::to_value(read(text).unwrap()).unwrap();
+        assert!(json(serde_json::json!({ "sampler": { "name": "shuffle" } })).get("sampler").is_none());
+        let balanced = serde_json::json!({ "sampler": { "name": "balanced" } });
+        assert_eq!(json(balanced.clone())["sampler"], balanced["sampler"]);
     }
 
     #[test]

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use burn::tensor::Device;
-use peregrine_augment::{HostBatch, Loader, LoaderOptions, Normalization};
-use peregrine_data::ImageSet;
+use peregrine_augment::{HostBatch, Loader, LoaderOptions, Normalization, Sampler};
+use peregrine_data::{ClassWeights, ImageSet};
 use peregrine_models::{Checkpoint, InputShape, Model, Preprocessing};
 use peregrine_pipeline::{Seed, StageContext};
 
@@ -47,10 +47,13 @@ impl<'a> Plan<'a> {
         };
         let options = LoaderOptions {
             batch_size: config.batch_size,
-            shuffle: true,
+            sampler: Some(config.sampler),
             seed: cx.seed.with("batches"),
             workers: config.workers,
         };
+        if let (Sampler::Balanced {}, Some(weights)) = (config.sampler, &data.class_weights) {
+            warn_of_weights(weights);
+        }
         let loader =
             Loader::new(Arc::clone(&data.train), data.policy.clone(), normalization.clone(), options)?;
         let steps_per_epoch = loader.steps_per_epoch() as u64;
@@ -121,6 +124,17 @@ impl<'a> Plan<'a> {
             mean: self.normalization.mean.clone(),
             std: self.normalization.std.clone(),
         }
+    }
+}
+
+/// The balanced sampler and class weights correct the same imbalance.
+fn warn_of_weights(weights: &ClassWeights) {
+    let mut given = weights.weights.iter().filter(|&&weight| weight > 0.0);
+    if given.next().is_some_and(|first| given.any(|other| other != first)) {
+        tracing::warn!(
+            "the balanced sampler draws all classes alike, and `class_weights` differ too: the rare classes are \
+             favoured twice (leave one of them out)"
+        );
     }
 }
 

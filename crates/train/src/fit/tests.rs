@@ -2,7 +2,7 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use peregrine_augment::{Mix, Normalization, Transform};
+use peregrine_augment::{Mix, Normalization, Sampler, Transform};
 use peregrine_data::{ImageSetMeta, Split};
 use peregrine_models::{ModelConfig, ResnetConfig, SampleCnnConfig};
 use peregrine_pipeline::{Artifact as _, Progress, Seed};
@@ -161,6 +161,18 @@ fn the_number_of_workers_changes_no_bit_even_across_a_resume() {
     let error = fit(&data(), &config(resnet(), 2), &context(dir.path(), 10)).unwrap_err();
     assert!(error.is::<Cancelled>());
     equal(&whole, &fit(&data(), &config(resnet(), 1), &context(dir.path(), u64::MAX)).unwrap());
+}
+
+#[test]
+fn balanced_batches_resume_exactly_too_and_are_others_than_shuffled_ones() {
+    let balanced = |workers| TrainConfig { sampler: Sampler::Balanced {}, ..config(resnet(), workers) };
+    let whole = straight(&balanced(1));
+    equal(&whole, &straight(&balanced(2)));
+    for at in [&[7_u64][..], &[3, 9, 16]] {
+        let dir = tempfile::tempdir().unwrap();
+        equal(&whole, &interrupted(&balanced(2), dir.path(), at));
+    }
+    assert_ne!(bits(&whole.last), bits(&straight(&config(resnet(), 1)).last));
 }
 
 #[test]
