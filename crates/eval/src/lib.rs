@@ -10,7 +10,9 @@ pub mod predict;
 pub mod predictions;
 
 pub use evaluate::Evaluate;
-pub use metrics::{ClassMetrics, ConfusedPair, Interval, Metrics, ReliabilityBin};
+pub use metrics::{
+    BackgroundMetrics, ClassMetrics, ConfusedPair, Interval, Metrics, ReliabilityBin, SourceMetrics,
+};
 pub use out_of_fold::JoinFolds;
 pub use predict::Predict;
 pub use predictions::{Predictions, PredictionsError};

@@ -4,6 +4,8 @@
 //! departures are named where they are. The mathematics is in the files of the folder
 //! `metrics/`; this one holds the artifact.
 
+pub mod background;
+pub mod by_source;
 pub mod calibration;
 pub mod classification;
 pub mod interval;
@@ -12,10 +14,12 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use anyhow::Context as _;
-use peregrine_data::Split;
+use peregrine_data::{Manifest, Split};
 use peregrine_pipeline::artifact::{Artifact, Count, Table};
 use serde::{Deserialize, Serialize};
 
+pub use background::{BackgroundMetrics, TakenFor};
+pub use by_source::SourceMetrics;
 pub use calibration::ReliabilityBin;
 pub use classification::{ClassMetrics, ConfusedPair};
 pub use interval::Interval;
@@ -80,6 +84,12 @@ pub struct Metrics {
     pub confusion: Vec<Vec<u64>>,
     /// The ten most frequent confusions, the most frequent first.
     pub most_confused: Vec<ConfusedPair>,
+    /// The numbers of each source's images, by the sources' names; empty unless they were asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by_source: Vec<SourceMetrics>,
+    /// False positives on the background class; absent unless one was named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub background: Option<BackgroundMetrics>,
 }
 
 /// Why predictions can't be measured.
@@ -88,6 +98,22 @@ pub enum MetricsError {
     /// There is nothing to measure.
     #[error("there are no predictions to measure (the split is empty: give it a larger share)")]
     Empty,
+    /// An image has no source.
+    #[error(
+        "image `{id}` is not in the manifest (connect the manifest that the predicted images were packed from)"
+    )]
+    NotInManifest {
+        /// The image.
+        id: String,
+    },
+    /// The background class doesn't exist.
+    #[error("`background` is `{class}`, which is no class (there are {classes})")]
+    NoSuchClass {
+        /// The name.
+        class: String,
+        /// The classes.
+        classes: String,
+    },
     /// They are not predictions.
     #[error(transparent)]
     Predictions(#[from] PredictionsError),
@@ -138,7 +164,67 @@ impl Metrics {
             most_confused: counts.most_confused(&predictions.classes, 10),
             per_class,
             confusion: counts.confusion,
+            by_source: Vec::new(),
+            background: None,
         })
+    }
+
+    /// These metrics of `predictions`, with the numbers of each source that `manifest` names.
+    ///
+    /// # Errors
+    /// When an image is not in `manifest`.
+    pub fn with_sources(self, predictions: &Predictions, manifest: &Manifest) -> Result<Self, MetricsError> {
+        Ok(Self { by_source: by_source::by_source(predictions, manifest)?, ..self })
+    }
+
+    /// These metrics, with the false positives on the background class called `class`.
+    ///
+    /// # Errors
+    /// When there is no such class.
+    pub fn with_background(self, class: &str) -> Result<Self, MetricsError> {
+        let counts = Counts { n: self.n, confusion: self.confusion.clone() };
+        let background = Some(background::background(&counts, &self.classes, class)?);
+        Ok(Self { background, ..self })
+    }
+
+    fn write_sources(&self, out: &mut String) {
+        if self.by_source.len() < 2 {
+            return;
+        }
+        let width = self.by_source.iter().map(|s| s.source.chars().count()).max().unwrap_or(0).max(6);
+        let _ = writeln!(out, "\n{:width$}  images    top1  interval          macro F1", "source");
+        for s in &self.by_source {
+            let Interval { low, high } = s.top1_interval;
+            let _ = writeln!(
+                out,
+                "{:width$}  {:>6}  {:.4}  [{low:.4}, {high:.4}]    {:.4}",
+                s.source, s.n, s.top1, s.macro_f1
+            );
+        }
+    }
+
+    fn write_background(&self, out: &mut String) {
+        let Some(b) = &self.background else { return };
+        let _ = write!(
+            out,
+            "\nbackground `{}`: {} of {} images taken for something ({:.1} %)",
+            b.class,
+            b.false_positives,
+            b.n,
+            100.0 * b.false_positive_rate
+        );
+        let most: Vec<String> =
+            b.taken_for.iter().take(3).map(|t| format!("{} {} times", t.class, t.count)).collect();
+        if !most.is_empty() {
+            let _ = write!(out, ": {}", most.join(", "));
+        }
+        let _ = writeln!(
+            out,
+            "\n{} of {} other images taken for background ({:.1} %)",
+            b.missed,
+            self.n - b.n,
+            100.0 * b.miss_rate
+        );
     }
 }
 
@@ -192,6 +278,8 @@ impl Artifact for Metrics {
                 pair.share * 100.0
             );
         }
+        self.write_sources(&mut out);
+        self.write_background(&mut out);
         out
     }
 
@@ -220,4 +308,4 @@ impl Artifact for Metrics {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -11,12 +11,13 @@ use minijinja::{AutoEscape, Environment, Output, State, Value};
 use crate::page::Page;
 use crate::text::escape;
 
-const TEMPLATES: [(&str, &str); 7] = [
+const TEMPLATES: [(&str, &str); 8] = [
     ("report.html", include_str!("templates/report.html")),
     ("macros.html", include_str!("templates/macros.html")),
     ("data.html", include_str!("templates/data.html")),
     ("training.html", include_str!("templates/training.html")),
     ("models.html", include_str!("templates/models.html")),
+    ("by_source.html", include_str!("templates/by_source.html")),
     ("classes.html", include_str!("templates/classes.html")),
     ("provenance.html", include_str!("templates/provenance.html")),
 ];

@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 
 use crate::page::Page;
+use crate::sections::by_source::{BackgroundRow, SourcesView};
 use crate::sections::classes::ClassesView;
 use crate::sections::cleaning::CleaningView;
 use crate::sections::comparison::ComparisonView;
@@ -29,6 +30,12 @@ pub fn render(page: &Page) -> String {
     }
     for view in &page.ensembles {
         ensemble(&mut out, view);
+    }
+    if let Some(view) = &page.by_source {
+        sources(&mut out, view);
+    }
+    if !page.background.is_empty() {
+        background(&mut out, &page.background);
     }
     if let Some(view) = &page.classes {
         classes(&mut out, view);
@@ -112,6 +119,43 @@ fn ensemble(out: &mut String, view: &EnsembleView) {
                 row.top1.clone(),
                 row.val_top1.clone(),
                 row.val_log_loss.clone(),
+            ]
+        }),
+    );
+}
+
+fn sources(out: &mut String, view: &SourcesView) {
+    let _ = writeln!(out, "\n## Sources of {}\n", md(&view.label));
+    let mut columns = vec!["source".to_owned(), "images".into(), "top-1".into(), "95 % interval".into()];
+    columns.push("macro F1".into());
+    columns.extend(view.others.iter().map(|(label, _)| md(label)));
+    let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+    table(
+        out,
+        &columns,
+        view.rows.iter().take(ROWS).map(|row| {
+            let mut cells = vec![md(&row.source), row.n.clone(), row.top1.clone(), row.interval.clone()];
+            cells.push(row.macro_f1.clone());
+            cells.extend(row.others.clone());
+            cells
+        }),
+    );
+}
+
+fn background(out: &mut String, rows: &[BackgroundRow]) {
+    out.push_str("\n## Background\n\n");
+    table(
+        out,
+        &["model", "class", "images", "false positives", "share", "95 % interval", "missed"],
+        rows.iter().map(|row| {
+            vec![
+                md(&row.label),
+                md(&row.class),
+                row.n.clone(),
+                row.false_positives.clone(),
+                row.rate.clone(),
+                row.interval.clone(),
+                row.missed.clone(),
             ]
         }),
     );

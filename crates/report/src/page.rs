@@ -6,6 +6,7 @@ use crate::artifact::Document;
 use crate::contenders::{best, contenders};
 use crate::material::Material;
 use crate::pictures::Budget;
+use crate::sections::by_source::{BackgroundRow, SourcesView, background, by_source};
 use crate::sections::classes::{ClassesView, classes};
 use crate::sections::cleaning::{CleaningView, cleaning};
 use crate::sections::comparison::{ComparisonView, comparison};
@@ -60,6 +61,10 @@ pub struct Page {
     pub comparison: Option<ComparisonView>,
     /// The ensembles.
     pub ensembles: Vec<EnsembleView>,
+    /// Source by source.
+    pub by_source: Option<SourcesView>,
+    /// Models on the background.
+    pub background: Vec<BackgroundRow>,
     /// Class by class.
     pub classes: Option<ClassesView>,
     /// The surest mistakes.
@@ -96,6 +101,8 @@ impl Page {
             training: training(material, &sources, &all),
             comparison: comparison(material, &sources, &all, top),
             ensembles: ensembles(material, &sources, &all),
+            by_source: by_source(material, &sources, &all),
+            background: background(material, &sources, &all),
             classes: classes(material, &sources, &all, top),
             mistakes,
             provenance: provenance(&sources),

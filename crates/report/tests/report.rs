@@ -6,7 +6,7 @@ mod material;
 use std::collections::BTreeSet;
 
 use material::Demo;
-use peregrine_data::{Pixels, Thumbnail};
+use peregrine_data::{ImageRecord, Manifest, Pixels, Thumbnail};
 use peregrine_pipeline::Artifact as _;
 use peregrine_report::page::{MOST_BYTES, document};
 use peregrine_report::{Document, Material, Options};
@@ -121,6 +121,43 @@ fn all_sections_are_there_and_those_without_material_are_not() {
         assert!(!html.contains(&format!("<section id=\"{section}\">")), "`{section}` is there");
     }
     assert!(html.contains("<section id=\"models\">") && html.contains("id=\"stage-0\""));
+}
+
+#[test]
+fn sources_and_background_have_tables_once_they_are_measured_and_their_names_are_inert() {
+    let mut material = demo(material::hostile());
+    let page = report(&material);
+    for section in ["sources", "background"] {
+        assert!(!page.html.contains(&format!("<section id=\"{section}\">")), "`{section}` is there");
+    }
+    let tags = ["</td><script>alert(1)</script>", "a|b\u{202e}"];
+    let record = |(i, id): (usize, &String)| ImageRecord {
+        id: id.clone(),
+        source: tags[i % 2].to_owned(),
+        ..ImageRecord::default()
+    };
+    for (metrics, predictions) in material.metrics.iter_mut().zip(&material.predictions) {
+        let predictions = &predictions.value;
+        let images = predictions.ids.iter().enumerate().map(record).collect();
+        let manifest = Manifest { images, ..Manifest::default() };
+        let measured = metrics.value.clone().with_sources(predictions, &manifest).unwrap();
+        metrics.value = measured.with_background(&predictions.classes[0]).unwrap();
+    }
+    let Document { html, markdown } = report(&material);
+    for section in ["sources", "background"] {
+        assert!(html.contains(&format!("<section id=\"{section}\">")), "`{section}` is missing");
+        assert!(html.contains(&format!("href=\"#{section}\"")), "`{section}` is not in the contents");
+    }
+    assert!(!html.to_lowercase().contains("<script") && !markdown.contains("<script"));
+    assert!(html.contains(&peregrine_report::text::escape(tags[0])));
+    let best = material.metrics.iter().map(|m| &m.value).max_by(|a, b| a.top1.total_cmp(&b.top1)).unwrap();
+    let rows = html.split("<section id=\"sources\">").nth(1).unwrap().split("</section>").next().unwrap();
+    for source in &best.by_source {
+        assert!(rows.contains(&format!(">{:.1} %<", 100.0 * source.top1)), "{rows}");
+    }
+    let rate = format!("{:.1}", 100.0 * best.background.as_ref().unwrap().false_positive_rate);
+    assert!(markdown.contains("## Sources of ") && markdown.contains("## Background"));
+    assert!(markdown.split("## Background").nth(1).unwrap().contains(&rate), "{rate}: {markdown}");
 }
 
 #[test]

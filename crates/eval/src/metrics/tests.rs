@@ -4,7 +4,7 @@ use super::*;
 
 /// What `tests/goldens/metrics.py` writes about one set of predictions.
 #[derive(Deserialize)]
-struct Golden {
+pub(crate) struct Golden {
     k: usize,
     labels: Vec<u32>,
     probabilities: Vec<f32>,
@@ -31,7 +31,7 @@ struct Golden {
     wilson: [f64; 2],
 }
 
-fn golden(case: &str) -> (Golden, Predictions) {
+pub(crate) fn golden(case: &str) -> (Golden, Predictions) {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/goldens/metrics.json");
     let mut cases: std::collections::BTreeMap<String, Golden> =
         serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
@@ -150,4 +150,39 @@ fn metrics_load_as_saved_and_show_the_promised_keys() {
         assert!(json.get(key).is_some(), "{key}");
     }
     assert!(metrics.text().contains("most confused"));
+}
+
+#[test]
+fn sources_and_background_are_shown_saved_and_absent_unless_asked_for() {
+    use peregrine_data::ImageRecord;
+
+    use crate::evaluate::{Evaluate, evaluate};
+
+    let (_, predictions) = golden("four_classes");
+    let plain = evaluate(&predictions, None, &Evaluate::default()).unwrap();
+    assert_eq!(plain, Metrics::of(&predictions).unwrap());
+    let json = plain.json().unwrap();
+    assert!(json.get("by_source").is_none() && json.get("background").is_none());
+    assert!(!plain.text().contains("source") && !plain.text().contains("background"));
+
+    let record = |(i, id): (usize, &String)| ImageRecord {
+        id: id.clone(),
+        source: ["car", "phone"][i % 2].to_owned(),
+        ..ImageRecord::default()
+    };
+    let images = predictions.ids.iter().enumerate().map(record).collect();
+    let manifest = Manifest { images, ..Manifest::default() };
+    let params = Evaluate { background: Some("c2".to_owned()) };
+    let full = evaluate(&predictions, Some(&manifest), &params).unwrap();
+    assert_eq!(full.by_source.iter().map(|s| s.n).sum::<u64>(), full.n);
+    let hits: f64 = full.by_source.iter().map(|s| s.top1 * s.n as f64).sum();
+    close(hits / full.n as f64, full.top1, 1e-12);
+    let background = full.background.as_ref().unwrap();
+    close(background.false_positive_rate, 1.0 - full.per_class[2].recall, 1e-12);
+    let text = full.text();
+    assert!(text.contains("\nphone ") && text.contains("\ncar "), "{text}");
+    assert!(text.contains("background `c2`: ") && text.contains("taken for something"), "{text}");
+    let dir = tempfile::tempdir().unwrap();
+    full.save(dir.path()).unwrap();
+    assert_eq!(Metrics::load(dir.path()).unwrap(), full);
 }
