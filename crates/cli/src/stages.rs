@@ -20,6 +20,7 @@ pub const STAGES: &[StageKind] = &[
     StageKind::of::<peregrine_eval::Evaluate>(),
     StageKind::of::<peregrine_ensemble::Ensemble>(),
     StageKind::of::<peregrine_report::Report>(),
+    StageKind::of::<peregrine_report::Review>(),
     StageKind::of::<peregrine_report::Regression>(),
 ];
 

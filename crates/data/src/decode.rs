@@ -194,7 +194,22 @@ pub fn head(bytes: &[u8]) -> Result<Head, Unreadable> {
 /// # Errors
 /// When there are no pixels or they don't fit the size.
 pub fn encode_png(pixels: &Pixels) -> anyhow::Result<Vec<u8>> {
-    use image::ImageEncoder as _;
+    let mut png = Vec::new();
+    encode(pixels, image::codecs::png::PngEncoder::new(&mut png))?;
+    Ok(png)
+}
+
+/// `pixels` as a JPEG file of a `quality` from 1 to 100.
+///
+/// # Errors
+/// When there are no pixels or they don't fit the size.
+pub fn encode_jpeg(pixels: &Pixels, quality: u8) -> anyhow::Result<Vec<u8>> {
+    let mut jpeg = Vec::new();
+    encode(pixels, image::codecs::jpeg::JpegEncoder::new_with_quality(&mut jpeg, quality.clamp(1, 100)))?;
+    Ok(jpeg)
+}
+
+fn encode(pixels: &Pixels, encoder: impl image::ImageEncoder) -> anyhow::Result<()> {
     let Pixels { width, height, channels, ref data } = *pixels;
     let expected = width as usize * height as usize * usize::from(channels);
     anyhow::ensure!(
@@ -204,9 +219,8 @@ pub fn encode_png(pixels: &Pixels) -> anyhow::Result<Vec<u8>> {
     );
     let gray = channels == 1;
     let color = if gray { image::ExtendedColorType::L8 } else { image::ExtendedColorType::Rgb8 };
-    let mut png = Vec::new();
-    image::codecs::png::PngEncoder::new(&mut png).write_image(data, width, height, color)?;
-    Ok(png)
+    encoder.write_image(data, width, height, color)?;
+    Ok(())
 }
 
 fn guess(bytes: &[u8]) -> Result<ImageFormat, Unreadable> {

@@ -108,6 +108,19 @@ impl Thumbnail {
     }
 }
 
+impl Thumbnail {
+    /// The picture in as few bytes as it takes: as JPEG of a `quality` from 1 to 100 where that is
+    /// smaller, else the PNG file.
+    ///
+    /// # Errors
+    /// When the PNG file is damaged.
+    pub fn light(&self, quality: u8) -> anyhow::Result<Vec<u8>> {
+        let pixels = decode::decode(&self.png)?.pixels;
+        let jpeg = decode::encode_jpeg(&pixels, quality)?;
+        Ok(if jpeg.len() < self.png.len() { jpeg } else { self.png.clone() })
+    }
+}
+
 /// Writes the PNG files of `thumbnails` into `dir`.
 pub(crate) fn save_thumbnails<'a>(
     dir: &Path,

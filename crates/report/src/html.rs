@@ -43,7 +43,7 @@ pub fn render(page: &Page) -> anyhow::Result<String> {
 }
 
 /// Prints a value: escaped and inert unless it was marked safe.
-fn print(out: &mut Output, _: &mut State, value: &Value) -> Result<(), minijinja::Error> {
+pub(crate) fn print(out: &mut Output, _: &mut State, value: &Value) -> Result<(), minijinja::Error> {
     let text = value.to_string();
     match value.kind() {
         ValueKind::Undefined | ValueKind::None => Ok(()),

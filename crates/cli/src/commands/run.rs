@@ -89,21 +89,28 @@ fn highlights(opened: &Opened, options: &RunOptions, summary: &RunSummary) -> Hi
             highlights.top1.push((stage.stage.clone(), top1));
         }
     }
-    let reports: Vec<&StageOutcome> =
-        summary.stages.iter().filter(usable).filter(|stage| stage.kind == "report").collect();
-    for stage in &reports {
-        let name = match reports.len() {
-            1 => opened.pipeline.name.clone(),
-            _ => format!("{}.{}", opened.pipeline.name, stage.stage),
-        };
-        let there = report_path(&name);
-        if !changed && there.is_file() {
-            highlights.reports.push(there);
-            continue;
-        }
-        match copy_report(opened, options, &stage.stage, &name) {
-            Ok(path) => highlights.reports.push(path),
-            Err(error) => out::complain(&problems::error(&format!("the report was not copied: {error:#}"))),
+    for (kind, port) in [("report", "report"), ("review", "sheet")] {
+        let pages: Vec<&StageOutcome> =
+            summary.stages.iter().filter(usable).filter(|stage| stage.kind == kind).collect();
+        for stage in &pages {
+            let name = match (pages.len(), kind) {
+                (1, "report") => opened.pipeline.name.clone(),
+                (1, _) => format!("{}.{kind}", opened.pipeline.name),
+                _ => format!("{}.{}", opened.pipeline.name, stage.stage),
+            };
+            let there = report_path(&name);
+            let copied = if !changed && there.is_file() {
+                Ok(there)
+            } else {
+                copy_report(opened, options, &stage.stage, port, &name)
+            };
+            match copied {
+                Ok(path) if kind == "report" => highlights.reports.push(path),
+                Ok(path) => highlights.reviews.push(path),
+                Err(error) => {
+                    out::complain(&problems::error(&format!("the {kind} was not copied: {error:#}")));
+                }
+            }
         }
     }
     highlights
@@ -116,13 +123,23 @@ fn top1(opened: &Opened, options: &RunOptions, stage: &str) -> Option<f64> {
     serde_json::from_str::<serde_json::Value>(&text).ok()?.get("top1")?.as_f64()
 }
 
-/// Copies the files of a report to `<home>/reports/<name>.html` and `.md`.
-fn copy_report(opened: &Opened, options: &RunOptions, stage: &str, name: &str) -> anyhow::Result<PathBuf> {
-    let artifact = opened.engine.artifact(&opened.pipeline, options, stage, "report")?;
+/// Copies the page of a report or review sheet, and what lies beside it in Markdown, to
+/// `<home>/reports/<name>.html` and `.md`.
+fn copy_report(
+    opened: &Opened,
+    options: &RunOptions,
+    stage: &str,
+    port: &str,
+    name: &str,
+) -> anyhow::Result<PathBuf> {
+    let artifact = opened.engine.artifact(&opened.pipeline, options, stage, port)?;
     let folder = home().join("reports");
     std::fs::create_dir_all(&folder).with_context(|| format!("making `{}`", folder.display()))?;
     let html = report_path(name);
-    replace(&artifact.dir.join("report.md"), &html.with_file_name(format!("{}.md", file_name(name))))?;
+    let markdown = artifact.dir.join("report.md");
+    if markdown.is_file() {
+        replace(&markdown, &html.with_file_name(format!("{}.md", file_name(name))))?;
+    }
     replace(&artifact.dir.join("index.html"), &html)?;
     Ok(html)
 }

@@ -240,7 +240,7 @@ impl<'a> Bench<'a> {
         for (verdict, findings) in found {
             let Verdict { index, decision, label } = verdict;
             if self.seen[index].is_err() && decision.action != Action::Drop {
-                self.overruled.unreadable.push(decision.id.clone());
+                self.overruled.unreadable.push(decision.clone());
                 continue;
             }
             self.carry_out(index, decision.action, label);
@@ -264,9 +264,7 @@ impl<'a> Bench<'a> {
             }
             self.overruled.changed += u64::from(!agreed);
         }
-        self.overruled.unknown = overrides.unknown.len() as u64;
-        self.overruled.unknown_examples =
-            overrides.unknown.iter().take(20).map(|id| (*id).to_owned()).collect();
+        self.overruled.unknown = overrides.unknown.iter().map(|row| (*row).clone()).collect();
     }
 
     /// Makes the image at `index` what it was at first, but for what `action` says.

@@ -144,7 +144,7 @@ impl Overrides {
             })
             .collect();
         let unknown = self.decisions.iter().filter(|decision| wanted.contains_key(decision.id.as_str()));
-        Ok(Resolved { found, unknown: unknown.map(|decision| decision.id.as_str()).collect() })
+        Ok(Resolved { found, unknown: unknown.collect() })
     }
 }
 
@@ -170,7 +170,7 @@ pub(super) struct Resolved<'a> {
     /// In the order of the images.
     pub found: Vec<Verdict<'a>>,
     /// In the order of the file.
-    pub unknown: Vec<&'a str>,
+    pub unknown: Vec<&'a Decision>,
 }
 
 /// What was done about the rows of an overrides file.
@@ -181,12 +181,10 @@ pub struct Overruled {
     /// How many of them say otherwise than every check that flagged the image, or decide on an image
     /// that no check flagged.
     pub changed: u64,
-    /// The images whose row can't be carried out, because they are unreadable: they stay removed.
-    pub unreadable: Vec<String>,
-    /// How many rows name no image.
-    pub unknown: u64,
-    /// Some of those ids.
-    pub unknown_examples: Vec<String>,
+    /// The rows that can't be carried out, because their image is unreadable: it stays removed.
+    pub unreadable: Vec<Decision>,
+    /// The rows that name no image.
+    pub unknown: Vec<Decision>,
 }
 
 impl Overruled {
@@ -197,15 +195,17 @@ impl Overruled {
 
     /// Warns of the rows that did nothing.
     pub(super) fn warn(&self, file: &str) {
-        if self.unknown > 0 {
-            let examples = quoted_list(&self.unknown_examples);
+        let ids =
+            |rows: &[Decision]| quoted_list(&rows.iter().map(|row| row.id.as_str()).collect::<Vec<_>>());
+        if !self.unknown.is_empty() {
+            let (count, examples) = (self.unknown.len(), ids(&self.unknown));
             tracing::warn!(
-                "{} of the rows of `{file}` name no image that came in (ids are as `peregrine show` prints them): {examples}",
-                self.unknown
+                "{count} of the rows of `{file}` name no image that came in (ids are as `peregrine show` prints \
+                 them): {examples}"
             );
         }
         if !self.unreadable.is_empty() {
-            let examples = quoted_list(&self.unreadable);
+            let examples = ids(&self.unreadable);
             tracing::warn!("`{file}` keeps images that can't be read, which stay removed: {examples}");
         }
     }

@@ -185,7 +185,7 @@ impl CleanReport {
 
     fn write_overrides(&self, text: &mut String) {
         let overrides = &self.overrides;
-        if overrides.decisions.is_empty() && overrides.unknown == 0 && overrides.unreadable.is_empty() {
+        if overrides.decisions.is_empty() && overrides.unknown.is_empty() && overrides.unreadable.is_empty() {
             return;
         }
         let counts = Action::ALL.map(|action| (overrides.count(action), action.name()));
@@ -198,12 +198,13 @@ impl CleanReport {
             if counts.is_empty() { "none".to_owned() } else { counts.join(", ") },
             overrides.changed
         );
-        if overrides.unknown > 0 {
-            let examples = overrides.unknown_examples.iter().take(3).cloned().collect::<Vec<_>>().join(", ");
-            let _ = writeln!(text, "  {} rows name no image: {examples}", overrides.unknown);
+        if !overrides.unknown.is_empty() {
+            let examples: Vec<&str> = overrides.unknown.iter().take(3).map(|row| row.id.as_str()).collect();
+            let _ =
+                writeln!(text, "  {} rows name no image: {}", overrides.unknown.len(), examples.join(", "));
         }
-        for id in &overrides.unreadable {
-            let _ = writeln!(text, "  {id}: can't be read, so it stays removed");
+        for row in &overrides.unreadable {
+            let _ = writeln!(text, "  {}: can't be read, so it stays removed", row.id);
         }
     }
 }

@@ -77,7 +77,7 @@ fn rows_find_their_images_and_classes() {
     };
     let overrides = Overrides::parse("o.csv", "id,action,label\nz,drop\nb,relabel,dog\n").unwrap();
     let resolved = overrides.resolve(&manifest).unwrap();
-    assert_eq!(resolved.unknown, ["z"]);
+    assert_eq!(resolved.unknown, [&overrides.decisions[0]]);
     assert_eq!((resolved.found[0].index, resolved.found[0].label), (1, Some(1)));
     // A class is wrong even where no image has the id.
     let overrides = Overrides::parse("o.csv", "id,action,label\nz,relabel,cow\n").unwrap();
