@@ -4,6 +4,8 @@ PIPELINE ?= pipelines/sample.yaml
 STAGE    ?=
 BACKEND  ?= flex
 ARGS     ?=
+# The folder that a pipeline looks at, where it has a variable `root`; not taken from the environment.
+ROOT     =
 CARGO    ?= cargo
 LIBTORCH ?= $(HOME)/.cache/peregrine/libtorch-2.9.0
 PEERS    ?=
@@ -42,9 +44,10 @@ help:
 	@echo
 	@echo '  PIPELINE=$(PIPELINE)  STAGE=$(STAGE)  BACKEND=$(BACKEND) (flex or tch)  ARGS=$(ARGS)'
 	@echo '  make pipeline PIPELINE=pipelines/traffic_lights.yaml ARGS="--set stages.train.params.epochs=2"'
+	@echo '  make pipeline PIPELINE=pipelines/clean_only.yaml ROOT=FOLDER     what is wrong with a folder of images?'
 
 pipeline: binary
-	@$(PEREGRINE) run $(PIPELINE) $(STAGE) $(DEVICE) $(ARGS)
+	@$(PEREGRINE) run $(PIPELINE) $(STAGE) $(DEVICE) $(if $(ROOT),--set "vars.root=$(ROOT)") $(ARGS)
 
 stage: binary
 	@test -n "$(STAGE)" || { echo 'error: no stage was named (make stage STAGE=clean)' >&2; exit 2; }

@@ -2,6 +2,7 @@
 //! crates. One binary, so that it links once.
 
 mod architecture;
+mod auditing;
 mod commands;
 mod errors;
 mod heads;

@@ -21,10 +21,14 @@ pub(super) fn contradictory_labels(bench: &Bench) -> Found {
         }
         let label = majority(set.iter().map(|&index| bench.label(index)));
         for &index in &set {
-            let others = set.iter().filter(|&&other| bench.label(other) != bench.label(index));
-            let others: Vec<String> = others.map(|&other| format!("`{}`", bench.image(other).id)).collect();
-            let detail = format!("the same image as {} of another class", others.join(", "));
-            flags.push(Flag { label, ..Flag::new(index, detail) });
+            let others: Vec<usize> =
+                set.iter().copied().filter(|&other| bench.label(other) != bench.label(index)).collect();
+            let names: Vec<String> = others
+                .iter()
+                .map(|&other| format!("`{}` ({})", bench.image(other).id, bench.class(bench.label(other))))
+                .collect();
+            let detail = format!("the same image as {}", names.join(", "));
+            flags.push(Flag { label, of: others.first().copied(), ..Flag::new(index, detail) });
         }
     }
     Found::new("equal images in different classes", flags)

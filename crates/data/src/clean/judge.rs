@@ -57,7 +57,7 @@ pub(super) struct Flag {
     pub score: Option<f64>,
     /// The reason in words.
     pub detail: String,
-    /// For duplicates: the image that is kept instead.
+    /// For duplicates: the image that is kept instead, or the one that contradicts.
     pub of: Option<usize>,
     /// For checks of labels: the label that the image should have. What is to be relabelled and has
     /// none is removed.

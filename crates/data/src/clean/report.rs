@@ -30,7 +30,7 @@ pub struct Finding {
     pub score: Option<f64>,
     /// The reason in words.
     pub detail: String,
-    /// For duplicates: the image that was kept instead.
+    /// For duplicates: the image that was kept instead; for contradictory labels: one of another class.
     pub of: Option<String>,
     /// For checks of labels: the class that the image should have; it has it now when `action` is
     /// `relabel`.

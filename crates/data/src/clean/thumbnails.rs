@@ -1,11 +1,12 @@
 //! Small pictures of what was flagged, each image decoded once more and only if it is shown.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use peregrine_pipeline::StageContext;
 
 use super::check::Check;
 use super::report::{CleanReport, Finding, FlaggedImage};
+use crate::decode;
 use crate::files;
 use crate::manifest::{ImageRecord, Manifest};
 use crate::picture::Thumbnail;
@@ -48,26 +49,57 @@ fn spread<T>(items: &[T], most: usize) -> impl Iterator<Item = &T> {
     (0..shown).map(move |number| &items[number * items.len() / shown])
 }
 
-/// The thumbnails of the readable ones of `wanted`, by id.
+/// The thumbnails of the readable ones of `wanted`, by id. Their files are named after what they are
+/// made of, so that one that an earlier report has is not made again.
 fn make<'a>(
     manifest: &'a Manifest,
     wanted: &BTreeSet<&str>,
     cx: &StageContext,
 ) -> anyhow::Result<BTreeMap<&'a str, Thumbnail>> {
-    let images = manifest.images.iter().enumerate();
-    let images: Vec<(usize, &ImageRecord)> =
-        images.filter(|(_, image)| wanted.contains(image.id.as_str())).collect();
-    let mut made = BTreeMap::new();
-    let thumbnail = |(index, image): &(usize, &'a ImageRecord)| {
-        let file = format!("{index:07}.png");
-        let of = |pixels| Thumbnail::of(&pixels, &image.id, manifest.class_of(image), file);
-        pixels(image)?.map(of).transpose()
+    let images: Vec<(&ImageRecord, String)> = manifest
+        .images
+        .iter()
+        .filter(|image| wanted.contains(image.id.as_str()))
+        .map(|image| (image, format!("{}-{}.png", decode::VERSION, image.digest)))
+        .collect();
+    let known = known(&images, cx);
+    let thumbnail = |(image, file): &(&'a ImageRecord, String)| {
+        let class = manifest.class_of(image);
+        match known.get(file) {
+            Some(same) => {
+                Ok(Some(Thumbnail { id: image.id.clone(), class: class.to_owned(), ..same.clone() }))
+            }
+            None => pixels(image)?
+                .map(|pixels| Thumbnail::of(&pixels, &image.id, class, file.clone()))
+                .transpose(),
+        }
     };
-    files::map(cx, &images, 64, thumbnail, |(_, image), thumbnail| {
+    let mut made = BTreeMap::new();
+    files::map(cx, &images, 64, thumbnail, |(image, _), thumbnail| {
         made.extend(thumbnail.map(|thumbnail| (image.id.as_str(), thumbnail)));
         Ok(())
     })?;
     Ok(made)
+}
+
+/// How many earlier reports are opened at most, in search of thumbnails.
+const EARLIER: usize = 4;
+
+/// The thumbnails of `images` that earlier reports have, by file.
+fn known(images: &[(&ImageRecord, String)], cx: &StageContext) -> HashMap<String, Thumbnail> {
+    let mut missing: BTreeSet<&str> = images.iter().map(|(_, file)| file.as_str()).collect();
+    let mut known = HashMap::new();
+    let mut earlier = cx.earlier::<CleanReport>("clean", "report").take(EARLIER);
+    while !missing.is_empty() {
+        let Some(report) = earlier.next() else { break };
+        let all = report.thumbnails.into_iter().flat_map(|flagged| [Some(flagged.image), flagged.of]);
+        for thumbnail in all.flatten() {
+            if missing.remove(thumbnail.file.as_str()) {
+                known.insert(thumbnail.file.clone(), thumbnail);
+            }
+        }
+    }
+    known
 }
 
 #[cfg(test)]

@@ -109,7 +109,7 @@ fn contradictory_images_go_where_most_of_them_are_and_ties_go_away() {
     let notes = &cleaned.image("cat/few.png").unwrap().notes;
     assert!(
         notes.starts_with(
-            "contradictory_labels relabel: the same image as `dog/most_1.png`, `dog/most_2.png`"
+            "contradictory_labels relabel: the same image as `dog/most_1.png` (dog), `dog/most_2.png` (dog)"
         ),
         "{notes}"
     );

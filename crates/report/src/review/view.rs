@@ -469,7 +469,7 @@ fn about(check: Check) -> &'static str {
     match check {
         Check::Unreadable => "No whole image can be read from these files. They can’t be kept.",
         Check::ContradictoryLabels => {
-            "The same image lies in several classes, so at least one label is wrong."
+            "The same image lies in several classes (another one on the right), so at least one label is wrong."
         }
         Check::ExactDuplicate => "Copies of another image (on the right), byte by byte or pixel by pixel.",
         Check::LowInformation => "Almost one flat colour: nothing to learn from.",
