@@ -70,17 +70,16 @@ pub(super) fn download(fetch: &Fetch, cx: &StageContext) -> anyhow::Result<PathB
     let dir = cx.resume_dir()?;
     let part = Part { file: dir.join("part"), known: dir.join("part.json") };
     let agent = agent(fetch)?;
-    let mut resumed = false;
+    let mut again = false;
     loop {
-        resumed |= part.length() > 0;
-        whole(&agent, fetch, &part, cx).with_context(|| format!("fetching `{}`", fetch.url))?;
+        let pieced = whole(&agent, fetch, &part, cx).with_context(|| format!("fetching `{}`", fetch.url))?;
         let found = sha256(&part.file, cx)?;
         if found == fetch.sha256.to_ascii_lowercase() {
             return Ok(part.file);
         }
         part.remove();
         // Pieces of two states of the file make a wrong whole; from the start it may be right.
-        if !std::mem::take(&mut resumed) {
+        if again || !pieced {
             bail!(
                 "`{}` has the SHA-256 `{found}`, not `{}` as `sha256` says; it was removed (if the file was changed \
                  on purpose and you trust it, write the new one)",
@@ -89,16 +88,19 @@ pub(super) fn download(fetch: &Fetch, cx: &StageContext) -> anyhow::Result<PathB
             );
         }
         tracing::warn!(url = %fetch.url, "a download put together from parts has a wrong hash; starting over");
+        again = true;
     }
 }
 
-/// Asks until the part is the whole file.
-fn whole(agent: &Agent, fetch: &Fetch, part: &Part, cx: &StageContext) -> anyhow::Result<()> {
+/// Asks until the part is the whole file; gives whether it was put together from pieces.
+fn whole(agent: &Agent, fetch: &Fetch, part: &Part, cx: &StageContext) -> anyhow::Result<bool> {
     let mut failed = 0;
+    let mut pieced = false;
     loop {
         let before = part.length();
+        pieced |= before > 0;
         let error = match request(agent, fetch, part, cx) {
-            Ok(()) => return Ok(()),
+            Ok(()) => return Ok(pieced),
             Err(Stop::Final(error)) => return Err(error),
             Err(Stop::Again(error)) => error,
         };

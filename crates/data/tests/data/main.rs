@@ -4,10 +4,13 @@
 mod balancing;
 mod deciding;
 mod decoding;
+mod fetching;
 mod fixtures;
 mod folding;
+mod hostile;
 mod ingesting;
 mod labels;
+mod merging;
 mod packing;
 mod planted;
 mod reusing;
