@@ -67,13 +67,17 @@ fn decisions_are_carried_out_survive_reruns_and_are_part_of_the_fingerprint() {
     place.write("photos/dog/new.png", png(1, 77, 16));
     audit(&place, &decided).ok();
     let csv = show(&place, "clean.manifest", &["--csv", decided[0], decided[1]]);
-    assert!(csv.contains("cat/copy.png") && csv.contains("dog/new.png") && !csv.contains("cat/001.png,"), "{csv}");
+    assert!(
+        csv.contains("cat/copy.png") && csv.contains("dog/new.png") && !csv.contains("cat/001.png,"),
+        "{csv}"
+    );
     let page = place.read(".peregrine/reports/clean_only.review.html");
     assert!(page.contains("it is another one") && page.contains("name an image that did not come in"));
 
     // Another decision: `clean` knows why it runs.
     place.write("overrides.csv", "id,action\ncat/copy.png,keep\n");
-    let why = place.peregrine(&["why", "audit.yaml", "clean", "--set", "vars.root=photos", decided[0], decided[1]]);
+    let why =
+        place.peregrine(&["why", "audit.yaml", "clean", "--set", "vars.root=photos", decided[0], decided[1]]);
     assert!(why.stdout.contains("overrides.csv"), "{why:?}");
     assert_eq!(audit(&place, &decided).ok().with("ran"), ["clean", "review"]);
 }
@@ -82,7 +86,14 @@ fn decisions_are_carried_out_survive_reruns_and_are_part_of_the_fingerprint() {
 fn wrong_overrides_are_refused_before_anything_runs() {
     let place = place();
     place.write("overrides.csv", "id,action,label\na.png,kepe,\ncat/001.png,relabel,\n");
-    let ran = place.peregrine(&["run", "audit.yaml", "--set", "vars.root=photos", "--set", "vars.overrides=overrides.csv"]);
+    let ran = place.peregrine(&[
+        "run",
+        "audit.yaml",
+        "--set",
+        "vars.root=photos",
+        "--set",
+        "vars.overrides=overrides.csv",
+    ]);
     assert_eq!(ran.code, 2, "{ran:?}");
     assert!(ran.stderr.contains("`overrides.csv:2`: there is no action `kepe`"), "{}", ran.stderr);
     assert!(ran.stderr.contains("`overrides.csv:3`: `relabel` needs a class"), "{}", ran.stderr);
@@ -99,7 +110,8 @@ fn names_that_would_act_are_inert_from_folder_to_sheet() {
         for number in 0..4 {
             std::fs::write(folder.join(format!("{number}.png")), png(class, number, 16)).expect("written");
         }
-        std::fs::write(folder.join("\"><svg onload=alert(2)>\n\x1b[2J.png"), png(class, 2, 16)).expect("written");
+        std::fs::write(folder.join("\"><svg onload=alert(2)>\n\x1b[2J.png"), png(class, 2, 16))
+            .expect("written");
         std::fs::write(folder.join("\r\u{202e}=1+1.png"), "no image").expect("written");
     }
     place.write("audit.yaml", std::fs::read_to_string(workspace().join(PIPELINE)).expect("the pipeline"));
@@ -109,6 +121,10 @@ fn names_that_would_act_are_inert_from_folder_to_sheet() {
         assert!(!text.contains(['\u{1b}', '\r', '\u{202e}']), "{text:?}");
     }
     let page = place.read(".peregrine/reports/clean_only.review.html");
-    assert!(!page.contains("<img src=x") && !page.contains("<svg onload") && !page.contains(['\u{1b}', '\r', '\u{202e}']));
+    assert!(
+        !page.contains("<img src=x")
+            && !page.contains("<svg onload")
+            && !page.contains(['\u{1b}', '\r', '\u{202e}'])
+    );
     assert!(page.contains("&lt;img src=x onerror=alert(1)&gt;"));
 }

@@ -61,7 +61,8 @@ impl Folder {
         let files = |dir: &Path| -> Vec<PathBuf> {
             std::fs::read_dir(dir).expect("a folder").map(|entry| entry.expect("an entry").path()).collect()
         };
-        let mut sources: Vec<SourceFile> = files(&root).iter().flat_map(|class| files(class)).map(source).collect();
+        let mut sources: Vec<SourceFile> =
+            files(&root).iter().flat_map(|class| files(class)).map(source).collect();
         sources.sort_by(|a, b| a.path.cmp(&b.path));
         let root = root.to_str().expect("text").to_owned();
         ingest(&Source::ImageFolder { root, tag: None }, &sources).expect("a manifest")
@@ -115,7 +116,8 @@ fn the_policy_names_the_one_script() {
     let html = sheet(&Folder::new().clean(None).report).html;
     let script = html.rsplit_once("<script>").and_then(|(_, rest)| rest.split_once("</script>"));
     let hash = base64::engine::general_purpose::STANDARD.encode(Sha256::digest(script.expect("a script").0));
-    let policy = format!("default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{hash}';");
+    let policy =
+        format!("default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{hash}';");
     assert!(html.contains(&policy), "{hash}");
 }
 
@@ -125,13 +127,18 @@ fn a_sheet_comes_back_from_its_files() {
     let dir = tempfile::tempdir().expect("a folder");
     sheet.save(dir.path()).expect("saved");
     assert_eq!(Sheet::load(dir.path()).expect("loaded"), sheet);
-    assert!(sheet.text().starts_with("review sheet: 12 of 17 images kept, 5 findings, 5 of them on the page"), "{}", sheet.text());
+    assert!(
+        sheet.text().starts_with("review sheet: 12 of 17 images kept, 5 findings, 5 of them on the page"),
+        "{}",
+        sheet.text()
+    );
 }
 
 #[test]
 fn a_thousand_pairs_of_pictures_fit_in_five_megabytes() {
     let mut report = Folder::new().clean(None).report;
-    let found = report.findings.iter().find(|finding| finding.check == Check::ExactDuplicate).expect("one").clone();
+    let found =
+        report.findings.iter().find(|finding| finding.check == Check::ExactDuplicate).expect("one").clone();
     let pictures: Vec<Vec<u8>> = (0..40)
         .map(|seed| decode::encode_png(&picture(seed, Thumbnail::SIDE, 255)).expect("a PNG file"))
         .collect();
@@ -183,7 +190,8 @@ fn drive(html: &str, dir: &Path, plan: &serde_json::Value) -> Option<serde_json:
     let dom = String::from_utf8_lossy(&output.stdout);
     let driven = dom.split_once("<pre id=\"driven\">").and_then(|(_, rest)| rest.split_once("</pre>"));
     let driven = driven.unwrap_or_else(|| panic!("no answer; {}", String::from_utf8_lossy(&output.stderr))).0;
-    let text = driven.replace("&lt;", "<").replace("&gt;", ">").replace("&nbsp;", "\u{a0}").replace("&amp;", "&");
+    let text =
+        driven.replace("&lt;", "<").replace("&gt;", ">").replace("&nbsp;", "\u{a0}").replace("&amp;", "&");
     Some(serde_json::from_str(&text).expect("JSON"))
 }
 
@@ -203,7 +211,10 @@ fn what_is_pressed_in_a_browser_comes_back_as_overrides_that_clean_obeys() {
     let of = |name: &str| flagged(name).and_then(|finding| finding.of.clone());
     let (swapped, kept) = match of(&copy) {
         Some(kept) => (copy.clone(), kept),
-        None => (of(&copy.replace(COPY, "0.png")).map(|_| copy.replace(COPY, "0.png")).expect("a copy"), copy.clone()),
+        None => (
+            of(&copy.replace(COPY, "0.png")).map(|_| copy.replace(COPY, "0.png")).expect("a copy"),
+            copy.clone(),
+        ),
     };
     let class = before.manifest.classes.iter().find(|class| class.starts_with('=')).expect("a class").clone();
     let plan = serde_json::json!([
@@ -218,7 +229,10 @@ fn what_is_pressed_in_a_browser_comes_back_as_overrides_that_clean_obeys() {
         return;
     };
     assert_eq!(driven["error"], serde_json::Value::Null, "{driven:#}");
-    assert_eq!((&driven["hacked"], &driven["strange"], &driven["scripts"]), (&serde_json::Value::Null, &0.into(), &3.into()));
+    assert_eq!(
+        (&driven["hacked"], &driven["strange"], &driven["scripts"]),
+        (&serde_json::Value::Null, &0.into(), &3.into())
+    );
     assert_eq!(driven["requests"], serde_json::json!([]));
     assert_eq!((&driven["hidden"], &driven["cards"]), (&0.into(), &5.into()));
     assert_eq!(driven["counts"][0], "Nothing decided yet");
@@ -229,7 +243,10 @@ fn what_is_pressed_in_a_browser_comes_back_as_overrides_that_clean_obeys() {
     assert_eq!(driven["pressed"], 4, "{driven:#}");
 
     let text = driven["csv"].as_str().expect("text");
-    assert!(text.starts_with("id,action,label,note\n") && !text.contains(",\"=") && !text.contains("\n\"="), "{text}");
+    assert!(
+        text.starts_with("id,action,label,note\n") && !text.contains(",\"=") && !text.contains("\n\"="),
+        "{text}"
+    );
     let rows = Overrides::parse("o.csv", text).expect("rows").decisions;
     let row = |id: &str| rows.iter().find(|row| row.id == id).expect("a row");
     assert_eq!(rows.len(), 5);

@@ -219,7 +219,13 @@ impl Source<'_> {
     }
 
     /// All, or the `[left, top, width, height]` part, at `height` × `width`.
-    fn scale(&self, part: Option<[f64; 4]>, height: u32, width: u32, filter: Filter) -> anyhow::Result<Pixels> {
+    fn scale(
+        &self,
+        part: Option<[f64; 4]>,
+        height: u32,
+        width: u32,
+        filter: Filter,
+    ) -> anyhow::Result<Pixels> {
         let (channels, data) = match self {
             Self::Pixels(pixels) if part.is_none() && self.size() == (width, height) => {
                 (pixels.channels, pixels.data.clone())

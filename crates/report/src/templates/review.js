@@ -155,9 +155,9 @@
 
   for (const card of cards) {
     const acts = el("div", { className: "acts" });
-    const broken = card.node.closest("#check-unreadable");
+    acts.hidden = !!card.node.closest("#check-unreadable"); // They stay removed whatever is decided.
     for (const action of ACTIONS) {
-      const button = el("button", { type: "button", textContent: WORDS[action], title: HINTS[action], disabled: !!broken && action !== "drop" });
+      const button = el("button", { type: "button", textContent: WORDS[action], title: HINTS[action] });
       button.dataset.act = action;
       button.addEventListener("click", () => press(card, action));
       card.buttons[action] = button;
@@ -224,6 +224,7 @@
   });
 
   // Keys: moving by place on the screen, so that up and down mean what they look like.
+  const acts = (card) => card.node.querySelector(".acts");
   const typing = (node) => node.matches("input, select, textarea");
   function move(key, from) {
     const here = from.getBoundingClientRect();
@@ -256,7 +257,7 @@
     }
     if (!card) return;
     const action = { k: "keep", d: "drop", r: "relabel", w: "downweight" }[event.key.toLowerCase()];
-    if (action && !card.buttons[action].disabled) { event.preventDefault(); press(card, action); }
+    if (action && !acts(card).hidden) { event.preventDefault(); press(card, action); }
     if (event.key.toLowerCase() === "u") { event.preventDefault(); decide(card.id, null); }
   });
 
