@@ -109,15 +109,17 @@ impl Thumbnail {
 }
 
 impl Thumbnail {
-    /// The picture in as few bytes as it takes: as JPEG of a `quality` from 1 to 100 where that is
-    /// smaller, else the PNG file.
+    /// The picture in as few bytes as it takes, at most `side` pixels long and wide: as JPEG of a
+    /// `quality` from 1 to 100 where that is smaller, else as PNG.
     ///
     /// # Errors
     /// When the PNG file is damaged.
-    pub fn light(&self, quality: u8) -> anyhow::Result<Vec<u8>> {
-        let pixels = decode::decode(&self.png)?.pixels;
+    pub fn light(&self, side: u32, quality: u8) -> anyhow::Result<Vec<u8>> {
+        let pixels = crate::pack::fit_within(&decode::decode(&self.png)?.pixels, side)?;
+        let is_whole = (pixels.width, pixels.height) == (self.width, self.height);
+        let png = if is_whole { self.png.clone() } else { decode::encode_png(&pixels)? };
         let jpeg = decode::encode_jpeg(&pixels, quality)?;
-        Ok(if jpeg.len() < self.png.len() { jpeg } else { self.png.clone() })
+        Ok(if jpeg.len() < png.len() { jpeg } else { png })
     }
 }
 

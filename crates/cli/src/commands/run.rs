@@ -12,7 +12,7 @@ use crate::args::RunArgs;
 use crate::commands::{Opened, Outcome, home, open, status};
 use crate::exit_code::Exit;
 use crate::render::events::Mode;
-use crate::render::style::Style;
+use crate::render::style::{Style, plural};
 use crate::render::summary::{self, Highlights};
 use crate::render::{live, out, problems};
 use crate::signals::Interrupt;
@@ -106,7 +106,10 @@ fn highlights(opened: &Opened, options: &RunOptions, summary: &RunSummary) -> Hi
             };
             match copied {
                 Ok(path) if kind == "report" => highlights.reports.push(path),
-                Ok(path) => highlights.reviews.push(path),
+                Ok(path) => {
+                    let found = if changed { found(opened, options, &stage.stage) } else { None };
+                    highlights.reviews.push((path, found.unwrap_or_default()));
+                }
                 Err(error) => {
                     out::complain(&problems::error(&format!("the {kind} was not copied: {error:#}")));
                 }
@@ -121,6 +124,16 @@ fn top1(opened: &Opened, options: &RunOptions, stage: &str) -> Option<f64> {
     let artifact = opened.engine.artifact(&opened.pipeline, options, stage, port.name).ok()?;
     let text = (port.view)(&artifact.dir, Format::Json).ok()?;
     serde_json::from_str::<serde_json::Value>(&text).ok()?.get("top1")?.as_f64()
+}
+
+/// What a review sheet holds: `299 of 304 images kept, 5 findings`.
+fn found(opened: &Opened, options: &RunOptions, stage: &str) -> Option<String> {
+    let port = opened.pipeline.stages[opened.pipeline.position(stage)?].kind.output("sheet")?;
+    let artifact = opened.engine.artifact(&opened.pipeline, options, stage, port.name).ok()?;
+    let counts: serde_json::Value =
+        serde_json::from_str(&(port.view)(&artifact.dir, Format::Json).ok()?).ok()?;
+    let [kept, examined, findings] = ["kept", "examined", "findings"].map(|name| counts[name].as_u64());
+    Some(format!("{} of {} images kept, {}", kept?, examined?, plural(findings? as usize, "finding")))
 }
 
 /// Copies the page of a report or review sheet, and what lies beside it in Markdown, to

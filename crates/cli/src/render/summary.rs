@@ -14,8 +14,8 @@ pub struct Highlights {
     pub top1: Vec<(String, f64)>,
     /// The reports.
     pub reports: Vec<PathBuf>,
-    /// The review sheets.
-    pub reviews: Vec<PathBuf>,
+    /// The review sheets, and what is on each in a few words.
+    pub reviews: Vec<(PathBuf, String)>,
 }
 
 /// The tone of a status.
@@ -80,9 +80,10 @@ pub fn closing(summary: &RunSummary, highlights: &Highlights, style: Style) -> S
     for report in &highlights.reports {
         out.push_str(&format!("\n  report  {}\n", tame_line(&report.display().to_string())));
     }
-    for review in &highlights.reviews {
-        let path = tame_line(&review.display().to_string());
-        out.push_str(&format!("\n  review  {path}  (open it in a browser and decide)\n"));
+    for (path, found) in &highlights.reviews {
+        let path = tame_line(&path.display().to_string());
+        let found = if found.is_empty() { String::new() } else { format!("          {found}\n") };
+        out.push_str(&format!("\n  review  {path}\n{found}          (open it in a browser and decide)\n"));
     }
     if !out.is_empty() {
         out.push('\n');
@@ -164,11 +165,11 @@ mod tests {
         let highlights = Highlights {
             top1: vec![("evaluate".into(), 0.98765)],
             reports: vec![PathBuf::from(".peregrine/reports/p.html")],
-            reviews: vec![PathBuf::from(".peregrine/reports/p.review.html")],
+            reviews: vec![(PathBuf::from(".peregrine/reports/p.review.html"), "5 findings".into())],
         };
         assert_eq!(
             closing(&summary(), &highlights, Style::plain()),
-            "\n  evaluate  top-1 98.77 %\n\n  report  .peregrine/reports/p.html\n\n  review  .peregrine/reports/p.review.html  (open it in a browser and decide)\n\n3 stages: 1 ran, 1 cached, 1 skipped in 1.2 s\n"
+            "\n  evaluate  top-1 98.77 %\n\n  report  .peregrine/reports/p.html\n\n  review  .peregrine/reports/p.review.html\n          5 findings\n          (open it in a browser and decide)\n\n3 stages: 1 ran, 1 cached, 1 skipped in 1.2 s\n"
         );
     }
 }

@@ -27,8 +27,10 @@ const STYLE: &str = concat!(
     include_str!("../templates/review.css")
 );
 
-/// The qualities of pictures that are tried until the page is small enough; then come no pictures.
-const QUALITIES: [Option<u8>; 5] = [Some(80), Some(60), Some(40), Some(25), None];
+/// The longest sides and qualities of pictures that are tried until the page is small enough; at last
+/// come no pictures.
+const LOOKS: [Option<(u32, u8)>; 6] =
+    [Some((96, 80)), Some((96, 60)), Some((96, 40)), Some((64, 40)), Some((48, 30)), None];
 
 /// A finished review sheet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,8 +62,8 @@ pub struct Counts {
 /// When the template is wrong or a thumbnail is damaged.
 pub fn render(material: &Material, params: &Review) -> anyhow::Result<Sheet> {
     let (mut html, mut shown) = (String::new(), 0);
-    for quality in QUALITIES {
-        let view = SheetView::new(material, params, quality)?;
+    for look in LOOKS {
+        let view = SheetView::new(material, params, look)?;
         shown = view.groups.iter().map(|group| group.cards.len() as u64).sum();
         html = page(&view)?;
         if html.len() <= MOST_BYTES {

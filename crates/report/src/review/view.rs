@@ -184,13 +184,14 @@ pub struct SheetView {
 }
 
 impl SheetView {
-    /// The sheet made of `material` with pictures of `quality` (1 to 100), or without any.
+    /// The sheet made of `material` with pictures of a longest side and a quality (1 to 100), or
+    /// without any.
     ///
     /// # Errors
     /// When a thumbnail is damaged.
-    pub fn new(material: &Material, params: &Review, quality: Option<u8>) -> anyhow::Result<Self> {
+    pub fn new(material: &Material, params: &Review, look: Option<(u32, u8)>) -> anyhow::Result<Self> {
         let report = &material.report;
-        let mut desk = Desk::new(report, quality)?;
+        let mut desk = Desk::new(report, look)?;
         let mut groups = Vec::new();
         for summary in report.checks.iter().filter(|summary| summary.flagged > 0) {
             groups.push(desk.group(summary, params.per_check as usize));
@@ -283,15 +284,15 @@ struct Desk<'a> {
 }
 
 impl<'a> Desk<'a> {
-    fn new(report: &'a CleanReport, quality: Option<u8>) -> anyhow::Result<Self> {
+    fn new(report: &'a CleanReport, look: Option<(u32, u8)>) -> anyhow::Result<Self> {
         let mut pictures = HashMap::new();
         let mut left_out = 0;
         for thumbnail in thumbnails(report) {
             if pictures.contains_key(thumbnail.id.as_str()) {
                 continue;
             }
-            match quality {
-                Some(quality) => drop(pictures.insert(thumbnail.id.as_str(), picture(thumbnail, quality)?)),
+            match look {
+                Some(look) => drop(pictures.insert(thumbnail.id.as_str(), picture(thumbnail, look)?)),
                 None => left_out += 1,
             }
         }
@@ -441,8 +442,8 @@ fn thumbnails(report: &CleanReport) -> impl Iterator<Item = &Thumbnail> {
     report.thumbnails.iter().flat_map(|flagged| std::iter::once(&flagged.image).chain(flagged.of.as_ref()))
 }
 
-fn picture(thumbnail: &Thumbnail, quality: u8) -> anyhow::Result<PictureView> {
-    let bytes = thumbnail.light(quality)?;
+fn picture(thumbnail: &Thumbnail, (side, quality): (u32, u8)) -> anyhow::Result<PictureView> {
+    let bytes = thumbnail.light(side, quality)?;
     let kind = if bytes.starts_with(b"\x89PNG") { "png" } else { "jpeg" };
     Ok(PictureView {
         src: format!("data:image/{kind};base64,{}", STANDARD.encode(bytes)),

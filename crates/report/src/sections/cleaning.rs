@@ -20,6 +20,8 @@ pub struct CheckView {
     pub flagged: String,
     /// How many of them were removed.
     pub removed: String,
+    /// What was done, in words.
+    pub done: String,
     /// Whether it removes or only reports.
     pub drops: bool,
     /// Some of the images.
@@ -122,6 +124,7 @@ fn view(
         rule: check.rule.clone(),
         flagged: whole(check.flagged),
         removed: whole(check.removed),
+        done: check.done(),
         drops: check.action == Action::Drop,
         list: rest.clone().take(100).map(|finding| line(&finding)).collect(),
         more: rest.count().saturating_sub(100),
