@@ -90,7 +90,7 @@ impl Parents {
 
 /// `share` of `a` plus the rest of `b`, rounded.
 pub(crate) fn mixed(a: &Pixels, b: &Pixels, share: f64) -> Pixels {
-    let mix = |(a, b): (&u8, &u8)| (share * f64::from(*a) + (1.0 - share) * f64::from(*b)).round() as u8;
+    let mix = |(a, b): (&u8, &u8)| (share * f64::from(*a) + (1.0 - share) * f64::from(*b) + 0.5) as u8;
     Pixels { data: a.data.iter().zip(&b.data).map(mix).collect(), ..*a }
 }
 
@@ -108,10 +108,11 @@ pub(crate) fn augmented(pixels: &Pixels, recipe: &Made) -> Pixels {
         }
     }
     if degrees != 0.0 || scale != 1.0 {
-        values = warped(&values, pixels, degrees, scale, border);
+        let warp = if channels == 1 { warped::<1> } else { warped::<3> };
+        values = warp(&values, pixels, degrees, scale, border);
     }
     brighten(&mut values, channels, brightness as f32, contrast as f32);
-    Pixels { data: values.iter().map(|value| (value * 255.0).round() as u8).collect(), ..*pixels }
+    Pixels { data: values.iter().map(|value| (value * 255.0 + 0.5) as u8).collect(), ..*pixels }
 }
 
 fn mirror(row: &mut [f32], channels: usize) {
@@ -125,37 +126,59 @@ fn mirror(row: &mut [f32], channels: usize) {
 
 /// Turned counter-clockwise around the centre and scaled, with bilinear interpolation: torchvision's
 /// `affine` with the angle's sign turned, no shift and no shear.
-fn warped(values: &[f32], shape: &Pixels, degrees: f64, scale: f64, border: Border) -> Vec<f32> {
+fn warped<const C: usize>(
+    values: &[f32],
+    shape: &Pixels,
+    degrees: f64,
+    scale: f64,
+    border: Border,
+) -> Vec<f32> {
     let (sin, cos) = degrees.to_radians().sin_cos();
     let (sin, cos) = (sin / scale, cos / scale);
     let (width, height) = (shape.width as usize, shape.height as usize);
-    let channels = usize::from(shape.channels);
     let (cx, cy) = ((width as f64 - 1.0) / 2.0, (height as f64 - 1.0) / 2.0);
+    let (pixels, _) = values.as_chunks::<C>();
+    let at = |row: Option<usize>, column: Option<usize>| {
+        row.zip(column).map_or([0.0; C], |(y, x)| pixels[y * width + x])
+    };
     let mut out = Vec::with_capacity(values.len());
     for y in 0..height {
+        let dy = y as f64 - cy;
         for x in 0..width {
-            let (dx, dy) = (x as f64 - cx, y as f64 - cy);
-            let (sx, sy) = (cos * dx - sin * dy + cx, sin * dx + cos * dy + cy);
-            let (left, top) = (sx.floor(), sy.floor());
-            let (fx, fy) = ((sx - left) as f32, (sy - top) as f32);
-            let columns = [border.place(left, width), border.place(left + 1.0, width)];
-            let rows = [border.place(top, height), border.place(top + 1.0, height)];
-            for channel in 0..channels {
-                let at = |row: Option<usize>, column: Option<usize>| {
-                    row.zip(column).map_or(0.0, |(y, x)| values[(y * width + x) * channels + channel])
-                };
-                let line = |row| (1.0 - fx) * at(row, columns[0]) + fx * at(row, columns[1]);
-                out.push((1.0 - fy) * line(rows[0]) + fy * line(rows[1]));
+            let dx = x as f64 - cx;
+            let (left, fx) = split(cos * dx - sin * dy + cx);
+            let (top, fy) = split(sin * dx + cos * dy + cy);
+            let inside = left >= 0 && top >= 0 && left + 1 < width as i64 && top + 1 < height as i64;
+            let [a, b, c, d] = if inside {
+                let first = top as usize * width + left as usize;
+                let (upper, lower) = (&pixels[first..first + 2], &pixels[first + width..first + width + 2]);
+                [upper[0], upper[1], lower[0], lower[1]]
+            } else {
+                let (x0, x1) = (border.place(left, width), border.place(left + 1, width));
+                let (y0, y1) = (border.place(top, height), border.place(top + 1, height));
+                [at(y0, x0), at(y0, x1), at(y1, x0), at(y1, x1)]
+            };
+            for k in 0..C {
+                let (upper, lower) = ((1.0 - fx) * a[k] + fx * b[k], (1.0 - fx) * c[k] + fx * d[k]);
+                out.push((1.0 - fy) * upper + fy * lower);
             }
         }
     }
     out
 }
 
+/// The whole number below `place`, and what is left.
+fn split(place: f64) -> (i64, f32) {
+    // `floor` is a call into the C library where the processor's is not known to be there.
+    let whole = place as i64;
+    let below = if whole as f64 > place { whole - 1 } else { whole };
+    (below, (place - below as f64) as f32)
+}
+
 impl Border {
     /// Which of `length` pixels is seen at `place`, if any.
-    fn place(self, place: f64, length: usize) -> Option<usize> {
-        let (place, length) = (place as i64, length as i64);
+    fn place(self, place: i64, length: usize) -> Option<usize> {
+        let length = length as i64;
         let inside = match self {
             _ if (0..length).contains(&place) => place,
             Self::Black => return None,
