@@ -1,10 +1,11 @@
 //! What `clean` does about what it finds: actions, notes, a person's overrides.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use peregrine_data::clean::{Action, Check, Clean, Cleaned, clean};
 use peregrine_data::{ImageRecord, Manifest, Pixels};
-use peregrine_pipeline::{Artifact as _, Stage as _};
+use peregrine_pipeline::{Artifact as _, Stage as _, StageContext};
 use tempfile::TempDir;
 
 use crate::fixtures::{self, png};
@@ -227,4 +228,26 @@ fn overrides_are_a_source_and_checked_before_anything_runs() {
         error.contains("overrides.csv:2`: there is no class `cow` (the classes are `cat`, `dog`)"),
         "{error}"
     );
+}
+
+#[test]
+fn pictures_that_an_earlier_report_has_are_not_made_again() {
+    let folder = Folder::new();
+    let first = folder.clean(&Clean::default());
+    let [report, scores] = ["report", "scores"].map(|name| folder.dir.path().join(name));
+    std::fs::create_dir_all(&report).unwrap();
+    std::fs::create_dir_all(&scores).unwrap();
+    first.report.save(&report).unwrap();
+    first.scores.save(&scores).unwrap();
+    let manifest = folder.manifest();
+    // The files are gone: whoever opens one fails.
+    std::fs::remove_dir_all(folder.root()).unwrap();
+    let archive = move |_: &str, port: &str| -> Box<dyn Iterator<Item = PathBuf>> {
+        Box::new(std::iter::once(if port == "report" { report.clone() } else { scores.clone() }))
+    };
+    let cx = fixtures::context(&folder.dir.path().join("out"));
+    let cx = StageContext { archive: Arc::new(archive), ..cx };
+    let params = Clean { max_bad_fraction: 0.2, ..Clean::default() };
+    assert_eq!(clean(&manifest, &params, &cx).unwrap().report, first.report);
+    assert!(first.report.thumbnails.iter().any(|flagged| flagged.of.is_some()));
 }
