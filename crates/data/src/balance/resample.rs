@@ -34,7 +34,7 @@ pub(super) fn grow(
     manifest: &Manifest,
     targets: &[usize],
     seed: Seed,
-    mut make: impl FnMut(&[&ImageRecord], Vec<Repeat>) -> anyhow::Result<Vec<ImageRecord>>,
+    mut make: impl FnMut(&[&ImageRecord], &[Repeat]) -> anyhow::Result<Vec<ImageRecord>>,
 ) -> anyhow::Result<Manifest> {
     let seed = seed.with("oversample");
     let mut taken: HashSet<String> = manifest.images.iter().map(|image| image.id.clone()).collect();
@@ -46,8 +46,9 @@ pub(super) fn grow(
         }
         originals.sort_by_key(|image| place(seed, image));
         let count = originals.len();
-        let repeats = (count..target).map(|n| Repeat { original: originals[n % count], number: n / count });
-        let mut made = make(&originals, repeats.collect())?;
+        let repeat = |n| Repeat { original: originals[n % count], number: n / count };
+        let repeats: Vec<Repeat> = (count..target).map(repeat).collect();
+        let mut made = make(&originals, &repeats)?;
         for (copy, n) in made.iter_mut().zip(count..) {
             let original = &originals[n % count].id;
             let mut number = n / count;

@@ -26,7 +26,7 @@ const WINDOW: usize = 64;
 pub(super) fn synthesize(
     method: &Method,
     originals: &[&ImageRecord],
-    repeats: Vec<Repeat>,
+    repeats: &[Repeat],
     cx: &StageContext,
 ) -> anyhow::Result<Vec<ImageRecord>> {
     let seed = |repeat: &Repeat, purpose: &str| {
