@@ -2,18 +2,19 @@
 //!
 //! Does not hold pixels, and does not look at the files it names.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail};
 use peregrine_pipeline::{Artifact, Count, Table};
-use polars::prelude::{Column, DataFrame, NamedFrom as _, Series};
+use polars::prelude::{Column, DataFrame, NamedFrom as _, Series, StringChunked};
+use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::decode::{self, Unreadable};
 use crate::made::Made;
+use crate::table::cells;
 use crate::{escape, table};
 
 /// Which part of the data a manifest or pack is.
@@ -56,6 +57,15 @@ impl Split {
             "test" => Some(Self::Test),
             _ => None,
         }
+    }
+}
+
+impl Split {
+    /// The split whose [`name`](Self::name) is `name`.
+    fn stored(name: &str) -> Option<Self> {
+        [Self::All, Self::Train, Self::Val, Self::Test, Self::HeldOut]
+            .into_iter()
+            .find(|split| split.name() == name)
     }
 }
 
@@ -202,7 +212,6 @@ impl Manifest {
             bytes.push(u8::from(image.group.is_some()));
             text(&mut bytes, image.group.as_deref().unwrap_or_default());
             bytes.extend_from_slice(&image.weight.to_le_bytes());
-            text(&mut bytes, &image.made.as_ref().map(Made::to_text).unwrap_or_default());
             if bytes.len() > 1 << 16 {
                 hash.update(&bytes);
                 bytes.clear();
@@ -217,46 +226,64 @@ impl Manifest {
     /// # Errors
     /// Naming the first image that breaks the promise.
     pub fn validate(&self) -> anyhow::Result<()> {
-        let mut seen = BTreeSet::new();
-        for image in &self.images {
-            ensure!(
-                (image.label as usize) < self.classes.len(),
-                "image `{}` has label {} of {} classes",
-                image.id,
-                image.label,
-                self.classes.len()
-            );
-            ensure!(seen.insert(image.id.as_str()), "two images are called `{}`", image.id);
+        let wrong = self.images.par_iter().find_first(|image| image.label as usize >= self.classes.len());
+        if let Some(image) = wrong {
+            let (id, label, classes) = (&image.id, image.label, self.classes.len());
+            bail!("image `{id}` has label {label} of {classes} classes");
         }
-        Ok(())
+        // Most manifests are sorted by id, and what is sorted needs no memory of what was seen.
+        if self.images.is_sorted_by(|a, b| a.id < b.id) {
+            return Ok(());
+        }
+        let mut ids: Vec<&str> = self.images.iter().map(|image| image.id.as_str()).collect();
+        ids.par_sort_unstable();
+        match ids.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(pair) => bail!("two images are called `{}`", pair[0]),
+            None => Ok(()),
+        }
     }
 
     fn columns(&self) -> Vec<Column> {
         fn texts<'a>(name: &str, values: impl Iterator<Item = Option<&'a str>>) -> Column {
             Series::new(name.into(), values.collect::<Vec<_>>()).into()
         }
-        let images = &self.images;
-        let made: Vec<_> = images.iter().map(|i| i.made.as_ref().map(Made::to_text)).collect();
-        let of = |get: fn(&ImageRecord) -> &str| images.iter().map(move |i| Some(get(i)));
-        let mut columns = vec![
-            texts("id", of(|i| &i.id)),
-            texts("path", of(|i| &i.path)),
-            Series::new("offset".into(), images.iter().map(|i| i.offset).collect::<Vec<_>>()).into(),
-            Series::new("label".into(), images.iter().map(|i| i.label).collect::<Vec<_>>()).into(),
-            texts("class", images.iter().map(|i| Some(self.class_of(i)))),
-            texts("digest", of(|i| &i.digest)),
-            Series::new("bytes".into(), images.iter().map(|i| i.bytes).collect::<Vec<_>>()).into(),
-            texts("source", of(|i| &i.source)),
-            texts("group", images.iter().map(|i| i.group.as_deref())),
-            Series::new("weight".into(), images.iter().map(|i| i.weight).collect::<Vec<_>>()).into(),
-            texts("predefined", images.iter().map(|i| i.predefined.map(Split::name))),
-            Series::new("synthetic".into(), images.iter().map(|i| i.synthetic).collect::<Vec<_>>()).into(),
-            texts("notes", of(|i| &i.notes)),
-        ];
-        if made.iter().any(Option::is_some) {
-            columns.push(texts("made", made.iter().map(Option::as_deref)));
+        type Build<'a> = Box<dyn Fn() -> Option<Column> + Send + Sync + 'a>;
+        fn text<'a>(images: &'a [ImageRecord], name: &'a str, get: fn(&ImageRecord) -> &str) -> Build<'a> {
+            Box::new(move || Some(texts(name, images.iter().map(|image| Some(get(image))))))
         }
-        columns
+        let images = &self.images;
+        macro_rules! numbers {
+            ($name:literal, $get:expr) => {
+                Box::new(|| {
+                    Some(Series::new($name.into(), images.iter().map($get).collect::<Vec<_>>()).into())
+                })
+            };
+        }
+        let made = || {
+            let any = images.iter().any(|image| image.made.is_some());
+            let made =
+                || images.iter().map(|image| image.made.as_ref().map(Made::to_text)).collect::<Vec<_>>();
+            any.then(|| texts("made", made().iter().map(Option::as_deref)))
+        };
+        let columns: Vec<Build<'_>> = vec![
+            text(images, "id", |image| &image.id),
+            text(images, "path", |image| &image.path),
+            numbers!("offset", |image| image.offset),
+            numbers!("label", |image| image.label),
+            Box::new(|| Some(texts("class", images.iter().map(|image| Some(self.class_of(image)))))),
+            text(images, "digest", |image| &image.digest),
+            numbers!("bytes", |image| image.bytes),
+            text(images, "source", |image| &image.source),
+            Box::new(|| Some(texts("group", images.iter().map(|image| image.group.as_deref())))),
+            numbers!("weight", |image| image.weight),
+            Box::new(|| {
+                Some(texts("predefined", images.iter().map(|image| image.predefined.map(Split::name))))
+            }),
+            numbers!("synthetic", |image| image.synthetic),
+            text(images, "notes", |image| &image.notes),
+            Box::new(made),
+        ];
+        columns.par_iter().filter_map(|build| build()).collect()
     }
 }
 
@@ -273,39 +300,7 @@ impl Artifact for Manifest {
     fn load(dir: &Path) -> anyhow::Result<Self> {
         let head: Head = read_json(&dir.join(HEAD))?;
         let frame = table::read(&dir.join(ROWS))?;
-        let ids = table::texts(&frame, "id")?;
-        let mut paths = table::texts(&frame, "path")?.into_iter();
-        let mut offsets = table::optional_u64s(&frame, "offset")?.into_iter();
-        let mut labels = table::u32s(&frame, "label")?.into_iter();
-        let mut digests = table::texts(&frame, "digest")?.into_iter();
-        let mut bytes = table::u64s(&frame, "bytes")?.into_iter();
-        let mut sources = table::texts(&frame, "source")?.into_iter();
-        let mut groups = table::optional_texts(&frame, "group")?.into_iter();
-        let mut weights = table::f32s(&frame, "weight")?.into_iter();
-        let mut predefined = table::optional_texts(&frame, "predefined")?.into_iter();
-        let mut synthetic = table::bools(&frame, "synthetic")?.into_iter();
-        let mut notes = table::texts(&frame, "notes")?.into_iter();
-        let mut made = made(&frame)?.into_iter();
-        let mut next = |id| {
-            Some(ImageRecord {
-                id,
-                path: paths.next()?,
-                offset: offsets.next()?,
-                label: labels.next()?,
-                digest: digests.next()?,
-                bytes: bytes.next()?,
-                source: sources.next()?,
-                group: groups.next()?,
-                weight: weights.next()?,
-                predefined: predefined.next()?.as_deref().and_then(Split::from_name),
-                synthetic: synthetic.next()?,
-                made: made.next().flatten(),
-                notes: notes.next()?,
-            })
-        };
-        let images = ids.into_iter().map(|id| next(id).context("columns of different lengths"));
-        let manifest =
-            Self { classes: head.classes, split: head.split, images: images.collect::<Result<_, _>>()? };
+        let manifest = Self { classes: head.classes, split: head.split, images: records(&frame)? };
         manifest.validate()?;
         Ok(manifest)
     }
@@ -390,6 +385,42 @@ impl Artifact for Manifest {
     }
 }
 
+/// The records in the rows of `frame`.
+fn records(frame: &DataFrame) -> anyhow::Result<Vec<ImageRecord>> {
+    let made = made(frame)?;
+    let ids = cells::full(cells::texts(frame, "id")?)?;
+    let paths = cells::full(cells::texts(frame, "path")?)?;
+    let offsets = cells::u64s(frame, "offset")?;
+    let labels = cells::full(cells::u32s(frame, "label")?)?;
+    let digests = cells::full(cells::texts(frame, "digest")?)?;
+    let bytes = cells::full(cells::u64s(frame, "bytes")?)?;
+    let sources = cells::full(cells::texts(frame, "source")?)?;
+    let groups = cells::texts(frame, "group")?;
+    let weights = cells::full(cells::f32s(frame, "weight")?)?;
+    let predefined = cells::texts(frame, "predefined")?;
+    let synthetic = cells::full(cells::bools(frame, "synthetic")?)?;
+    let notes = cells::full(cells::texts(frame, "notes")?)?;
+    let text = |column: &StringChunked, row| column.get(row).unwrap_or_default().to_owned();
+    let record = |row: usize| ImageRecord {
+        id: text(ids, row),
+        path: text(paths, row),
+        offset: offsets.get(row),
+        label: labels.get(row).unwrap_or_default(),
+        digest: text(digests, row),
+        bytes: bytes.get(row).unwrap_or_default(),
+        source: text(sources, row),
+        group: groups.get(row).map(str::to_owned),
+        weight: weights.get(row).unwrap_or_default(),
+        predefined: predefined.get(row).and_then(Split::stored),
+        synthetic: synthetic.get(row).unwrap_or_default(),
+        made: made.get(row).cloned().flatten(),
+        notes: text(notes, row),
+    };
+    let mut records = Vec::new();
+    (0..frame.height()).into_par_iter().map(record).collect_into_vec(&mut records);
+    Ok(records)
+}
+
 /// The column `made`, which only manifests with such images have.
 fn made(frame: &DataFrame) -> anyhow::Result<Vec<Option<Made>>> {
     if frame.column("made").is_err() {
@@ -397,7 +428,7 @@ fn made(frame: &DataFrame) -> anyhow::Result<Vec<Option<Made>>> {
     }
     let read =
         |text: &str| serde_json::from_str(text).with_context(|| format!("reading the recipe `{text}`"));
-    table::optional_texts(frame, "made")?.iter().map(|text| text.as_deref().map(read).transpose()).collect()
+    cells::texts(frame, "made")?.iter().map(|text| text.map(read).transpose()).collect()
 }
 
 /// Reads the JSON file `path`.

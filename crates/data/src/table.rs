@@ -44,11 +44,6 @@ pub(crate) fn optional_texts(frame: &DataFrame, name: &str) -> anyhow::Result<Ve
     Ok(column.str()?.iter().map(|text| text.map(str::to_owned)).collect())
 }
 
-/// The column `name` of 64-bit counts with gaps.
-pub(crate) fn optional_u64s(frame: &DataFrame, name: &str) -> anyhow::Result<Vec<Option<u64>>> {
-    Ok(column(frame, name, &DataType::UInt64)?.u64()?.iter().collect())
-}
-
 /// The column `name` of 32-bit floats with gaps.
 pub(crate) fn optional_f32s(frame: &DataFrame, name: &str) -> anyhow::Result<Vec<Option<f32>>> {
     Ok(column(frame, name, &DataType::Float32)?.f32()?.iter().collect())
@@ -76,4 +71,41 @@ numbers! {
     f32s: f32, Float32, f32;
     /// The column `name` of truth values.
     bools: bool, Boolean, bool;
+}
+
+/// Columns as they lie in a table, for readers that take one row after another out of all of them.
+pub(crate) mod cells {
+    use anyhow::ensure;
+    use polars::prelude::{
+        BooleanChunked, ChunkedArray, DataFrame, DataType, Float32Chunked, PolarsDataType, StringChunked,
+        UInt32Chunked, UInt64Chunked,
+    };
+
+    macro_rules! cells {
+        ($(#[$doc:meta] $name:ident: $method:ident, $dtype:ident, $t:ty;)*) => {$(
+            #[$doc]
+            pub(crate) fn $name<'a>(frame: &'a DataFrame, name: &str) -> anyhow::Result<&'a $t> {
+                Ok(super::column(frame, name, &DataType::$dtype)?.$method()?)
+            }
+        )*};
+    }
+
+    cells! {
+        /// The column `name` of text.
+        texts: str, String, StringChunked;
+        /// The column `name` of 32-bit counts.
+        u32s: u32, UInt32, UInt32Chunked;
+        /// The column `name` of 64-bit counts.
+        u64s: u64, UInt64, UInt64Chunked;
+        /// The column `name` of 32-bit floats.
+        f32s: f32, Float32, Float32Chunked;
+        /// The column `name` of truth values.
+        bools: bool, Boolean, BooleanChunked;
+    }
+
+    /// `column`, which must have no gaps.
+    pub(crate) fn full<T: PolarsDataType>(column: &ChunkedArray<T>) -> anyhow::Result<&ChunkedArray<T>> {
+        ensure!(column.null_count() == 0, "column `{}` has an empty cell", column.name());
+        Ok(column)
+    }
 }

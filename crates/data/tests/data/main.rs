@@ -10,6 +10,7 @@ mod folding;
 mod hostile;
 mod ingesting;
 mod labels;
+mod large;
 mod merging;
 mod packing;
 mod planted;

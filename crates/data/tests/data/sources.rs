@@ -429,3 +429,44 @@ fn a_file_that_comes_in_is_found_by_its_name_and_not_looked_for_on_the_disk() {
     let alone = run("files:animals.tgz", false).unwrap_err();
     assert!(format!("{alone:#}").contains("which is not connected"), "{alone:#}");
 }
+
+/// Archives by Python's `tarfile` (GNU and pax) and `zipfile`: see `tests/goldens/archives.py`.
+#[cfg(unix)]
+#[test]
+fn archives_that_others_wrote_give_every_image_under_its_name() {
+    use sha2::{Digest as _, Sha256};
+    use std::io::Read as _;
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/goldens/archives.json");
+    let golden: Value = serde_json::from_slice(&std::fs::read(golden).unwrap()).unwrap();
+    let unhex = |text: &str| -> Vec<u8> {
+        (0..text.len() / 2).map(|at| u8::from_str_radix(&text[2 * at..2 * at + 2], 16).unwrap()).collect()
+    };
+    let expected: std::collections::BTreeMap<String, String> = golden["images"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .map(|(name, sha256)| {
+            let name = String::from_utf8(unhex(name)).unwrap();
+            let id = peregrine_data::escape::to_text(Path::new(name.strip_prefix("pets/").unwrap()));
+            (id, sha256.as_str().unwrap().to_owned())
+        })
+        .collect();
+    let dir = tempfile::tempdir().unwrap();
+    let archives = golden["archives"].as_object().unwrap();
+    assert_eq!((archives.len(), expected.len()), (5, 6));
+    for (name, packed) in archives {
+        let mut bytes = Vec::new();
+        let packed = unhex(packed.as_str().unwrap());
+        flate2::read::GzDecoder::new(packed.as_slice()).read_to_end(&mut bytes).unwrap();
+        write(dir.path(), name, &bytes);
+        let reader = if name.ends_with(".zip") { "zip" } else { "tar" };
+        let params = json!({ "name": reader, "path": dir.path().join(name) });
+        let manifest =
+            run_ingest(source(params), dir.path(), &dir.path().join(format!("{name}-out"))).unwrap();
+        let found = manifest.images.iter().map(|image| {
+            let sha256 = Sha256::digest(image.read().unwrap());
+            (image.id.clone(), sha256.iter().map(|byte| format!("{byte:02x}")).collect())
+        });
+        assert_eq!(found.collect::<std::collections::BTreeMap<_, String>>(), expected, "{name}");
+    }
+}
