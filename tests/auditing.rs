@@ -83,6 +83,27 @@ fn decisions_are_carried_out_survive_reruns_and_are_part_of_the_fingerprint() {
 }
 
 #[test]
+fn the_sheet_is_that_of_the_last_run_even_if_all_of_it_was_cached() {
+    let place = place();
+    place.images("others", &[("cat", 3), ("dog", 4)]);
+    let kept = |root: &str| {
+        place.run(&["audit.yaml", "--set", &format!("vars.root={root}")]).ok();
+        let page = place.read(".peregrine/reports/clean_only.review.html");
+        page.split_once("images kept")
+            .expect("a summary")
+            .0
+            .rsplit_once("<b>")
+            .expect("a number")
+            .1
+            .to_owned()
+    };
+    assert_eq!(kept("photos"), "12</b> of 14 ");
+    assert_eq!(kept("others"), "7</b> of 7 ");
+    assert_eq!(kept("photos"), "12</b> of 14 ");
+    assert_eq!(kept("photos"), "12</b> of 14 ");
+}
+
+#[test]
 fn wrong_overrides_are_refused_before_anything_runs() {
     let place = place();
     place.write("overrides.csv", "id,action,label\na.png,kepe,\ncat/001.png,relabel,\n");

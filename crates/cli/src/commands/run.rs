@@ -81,7 +81,7 @@ fn highlights(opened: &Opened, options: &RunOptions, summary: &RunSummary) -> Hi
     let mut highlights = Highlights::default();
     let usable = |stage: &&StageOutcome| stage.status.is_usable();
     // Finding an artifact checks it against its stage's whole past. A run that did nothing has
-    // better things to do: its reports are where the last run put them.
+    // better things to do: its reports are where the last run put them, if it was of the same.
     let changed = summary.ran > 0;
     let evaluated = summary.stages.iter().filter(usable).filter(|stage| changed && stage.kind == "evaluate");
     for stage in evaluated {
@@ -99,15 +99,14 @@ fn highlights(opened: &Opened, options: &RunOptions, summary: &RunSummary) -> Hi
                 _ => format!("{}.{}", opened.pipeline.name, stage.stage),
             };
             let there = report_path(&name);
-            let copied = if !changed && there.is_file() {
-                Ok(there)
-            } else {
-                copy_report(opened, options, &stage.stage, port, &name)
-            };
+            let of = stage.fingerprint.as_deref().unwrap_or_default();
+            let stays = !changed && there.is_file() && is_copy_of(&there, of);
+            let copied =
+                if stays { Ok(there) } else { copy_report(opened, options, &stage.stage, port, &name, of) };
             match copied {
                 Ok(path) if kind == "report" => highlights.reports.push(path),
                 Ok(path) => {
-                    let found = if changed { found(opened, options, &stage.stage) } else { None };
+                    let found = if stays { None } else { found(opened, options, &stage.stage) };
                     highlights.reviews.push((path, found.unwrap_or_default()));
                 }
                 Err(error) => {
@@ -137,13 +136,14 @@ fn found(opened: &Opened, options: &RunOptions, stage: &str) -> Option<String> {
 }
 
 /// Copies the page of a report or review sheet, and what lies beside it in Markdown, to
-/// `<home>/reports/<name>.html` and `.md`.
+/// `<home>/reports/<name>.html` and `.md`, and notes the fingerprint `of` which stage they are.
 fn copy_report(
     opened: &Opened,
     options: &RunOptions,
     stage: &str,
     port: &str,
     name: &str,
+    of: &str,
 ) -> anyhow::Result<PathBuf> {
     let artifact = opened.engine.artifact(&opened.pipeline, options, stage, port)?;
     let folder = home().join("reports");
@@ -154,7 +154,21 @@ fn copy_report(
         replace(&markdown, &html.with_file_name(format!("{}.md", file_name(name))))?;
     }
     replace(&artifact.dir.join("index.html"), &html)?;
+    // Without this note the next run copies again, which does no harm.
+    let _ = std::fs::write(note(&html), of);
     Ok(html)
+}
+
+/// Whether the page `html` was copied from the outputs with the fingerprint `of`: other values given
+/// to `--set` make other pages of the same name.
+fn is_copy_of(html: &Path, of: &str) -> bool {
+    !of.is_empty() && std::fs::read_to_string(note(html)).is_ok_and(|noted| noted == of)
+}
+
+/// Where it is noted what the page `html` is a copy of.
+fn note(html: &Path) -> PathBuf {
+    let name = html.file_stem().unwrap_or_default().to_string_lossy();
+    html.with_file_name(format!(".{name}.of"))
 }
 
 /// Where a person finds the report called `name`.
