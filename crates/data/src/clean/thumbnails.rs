@@ -12,7 +12,7 @@ use crate::manifest::{ImageRecord, Manifest};
 use crate::picture::Thumbnail;
 use crate::profile::pixels;
 
-/// Thumbnails of up to `per_check` flagged images of each check, spread evenly over its findings,
+/// Thumbnails of up to `per_check` flagged, readable images of each check, spread evenly over its findings,
 /// and of those that a person decided on although no check flagged them.
 pub(super) fn thumbnails(
     manifest: &Manifest,
@@ -21,7 +21,7 @@ pub(super) fn thumbnails(
     cx: &StageContext,
 ) -> anyhow::Result<Vec<FlaggedImage>> {
     let mut chosen: Vec<(Option<Check>, &str, Option<&str>)> = Vec::new();
-    for check in Check::ALL {
+    for check in Check::ALL.into_iter().filter(|check| *check != Check::Unreadable) {
         let findings: Vec<&Finding> =
             report.findings.iter().filter(|finding| finding.check == check).collect();
         let shown = spread(&findings, per_check).copied();
