@@ -11,6 +11,7 @@ pub const STAGES: &[StageKind] = &[
     StageKind::of::<peregrine_data::Clean>(),
     StageKind::of::<peregrine_data::SplitImages>(),
     StageKind::of::<peregrine_data::KFold>(),
+    StageKind::of::<peregrine_data::LeakCheck>(),
     StageKind::of::<peregrine_data::Balance>(),
     StageKind::of::<peregrine_data::Pack>(),
     StageKind::of::<peregrine_augment::Augment>(),

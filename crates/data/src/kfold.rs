@@ -15,15 +15,17 @@
 use std::collections::BTreeMap;
 
 use anyhow::ensure;
-use peregrine_pipeline::{Input, Output, ParamProblem, Port, Seed, Stage, StageContext, Uses};
+use peregrine_pipeline::{Input, OptionalInput, Output, ParamProblem, Port, Seed, Stage, StageContext, Uses};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::alike;
+use crate::clean::Scores;
 use crate::manifest::{Manifest, Split};
 use crate::units::{self, Unit, fill_small_classes, units_of};
 
 /// Holds out one of several folds, for predictions on images that the network did not see: by class,
-/// seeded, groups and equal images together.
+/// seeded, groups and equal images together, and near duplicates where `scores` is connected.
 ///
 /// Used once a fold, with `matrix: { fold: [0, 1, 2, 3, 4] }` and `params: { fold: "${matrix.fold}" }`.
 /// Splits that the source gives are not looked at.
@@ -55,6 +57,10 @@ impl Default for KFold {
 }
 
 const MANIFEST: Input<Manifest> = Input::new("manifest", "the images to part");
+const SCORES: OptionalInput<Scores> = OptionalInput::new(
+    "scores",
+    "what `clean` measured of the images: near duplicates that it kept then stay in one fold",
+);
 const TRAIN: Output<Manifest> = Output::new("train", "what is fitted: images of the other folds");
 const VAL: Output<Manifest> = Output::new("val", "what decides between epochs: the rest of the other folds");
 const HELD_OUT: Output<Manifest> = Output::new("held_out", "the fold that the fit does not see");
@@ -63,7 +69,7 @@ impl Stage for KFold {
     const KIND: &'static str = "kfold";
     /// 1: first version.
     const VERSION: u32 = 1;
-    const INPUTS: &'static [Port] = &[MANIFEST.port()];
+    const INPUTS: &'static [Port] = &[MANIFEST.port(), SCORES.port()];
     const OUTPUTS: &'static [Port] = &[TRAIN.port(), VAL.port(), HELD_OUT.port()];
     const USES: Uses = Uses::NOTHING.seed();
 
@@ -85,7 +91,9 @@ impl Stage for KFold {
     }
 
     fn run(&self, cx: &StageContext) -> anyhow::Result<()> {
-        let [train, val, held_out] = kfold(&cx.read(&MANIFEST)?, &[], self, cx.seed)?;
+        let manifest = cx.read(&MANIFEST)?;
+        let clusters = alike::clusters(&manifest.images, cx.read_optional(&SCORES)?.as_ref());
+        let [train, val, held_out] = kfold(&manifest, &clusters, self, cx.seed)?;
         cx.write(&TRAIN, &train)?;
         cx.write(&VAL, &val)?;
         cx.write(&HELD_OUT, &held_out)

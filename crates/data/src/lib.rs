@@ -2,6 +2,7 @@
 //!
 //! This room knows no tensor. It is the only one that names polars (tables) and `image` (codecs).
 
+mod alike;
 pub mod balance;
 pub mod clean;
 pub mod decode;
@@ -11,6 +12,7 @@ mod files;
 pub mod image_set;
 pub mod ingest;
 pub mod kfold;
+pub mod leak_check;
 pub mod made;
 pub mod manifest;
 pub mod merge;
@@ -29,6 +31,7 @@ pub use fetch::{Fetch, Files};
 pub use image_set::{ImageSet, ImageSetMeta};
 pub use ingest::Ingest;
 pub use kfold::KFold;
+pub use leak_check::{LeakCheck, Leaks};
 pub use made::{Border, Made, Other};
 pub use manifest::{ImageRecord, Manifest, Split};
 pub use merge::Merge;

@@ -14,14 +14,17 @@
 use std::collections::BTreeMap;
 
 use anyhow::ensure;
-use peregrine_pipeline::{Input, Output, ParamProblem, Port, Seed, Stage, StageContext, Uses};
+use peregrine_pipeline::{Input, OptionalInput, Output, ParamProblem, Port, Seed, Stage, StageContext, Uses};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::alike;
+use crate::clean::Scores;
 use crate::manifest::{ImageRecord, Manifest, Split};
 use crate::units::{self, Unit, fill_small_classes, units_of};
 
-/// Splits a data set into train, val and test: by class, seeded, groups and equal images together.
+/// Splits a data set into train, val and test: by class, seeded, groups and equal images together,
+/// and near duplicates where `scores` is connected.
 ///
 /// Splits that the source gives are kept; only what it doesn't give is drawn, from its train part.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -44,6 +47,10 @@ impl Default for SplitImages {
 }
 
 const MANIFEST: Input<Manifest> = Input::new("manifest", "the images to split");
+const SCORES: OptionalInput<Scores> = OptionalInput::new(
+    "scores",
+    "what `clean` measured of the images: near duplicates that it kept then stay in one split",
+);
 const TRAIN: Output<Manifest> = Output::new("train", "what is fitted");
 const VAL: Output<Manifest> = Output::new("val", "what decides between fits");
 const TEST: Output<Manifest> = Output::new("test", "what is measured at the end");
@@ -52,7 +59,7 @@ impl Stage for SplitImages {
     const KIND: &'static str = "split";
     /// 2: records have an offset and notes.
     const VERSION: u32 = 2;
-    const INPUTS: &'static [Port] = &[MANIFEST.port()];
+    const INPUTS: &'static [Port] = &[MANIFEST.port(), SCORES.port()];
     const OUTPUTS: &'static [Port] = &[TRAIN.port(), VAL.port(), TEST.port()];
     const USES: Uses = Uses::NOTHING.seed();
 
@@ -70,7 +77,9 @@ impl Stage for SplitImages {
     }
 
     fn run(&self, cx: &StageContext) -> anyhow::Result<()> {
-        let [train, val, test] = split(&cx.read(&MANIFEST)?, &[], self, cx.seed)?;
+        let manifest = cx.read(&MANIFEST)?;
+        let clusters = alike::clusters(&manifest.images, cx.read_optional(&SCORES)?.as_ref());
+        let [train, val, test] = split(&manifest, &clusters, self, cx.seed)?;
         cx.write(&TRAIN, &train)?;
         cx.write(&VAL, &val)?;
         cx.write(&TEST, &test)

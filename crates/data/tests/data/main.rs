@@ -11,6 +11,7 @@ mod hostile;
 mod ingesting;
 mod labels;
 mod large;
+mod leaking;
 mod merging;
 mod packing;
 mod planted;
