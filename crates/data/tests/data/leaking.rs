@@ -5,13 +5,35 @@ use std::path::Path;
 
 use peregrine_data::clean::{Action, Clean, clean};
 use peregrine_data::decode::{Pixels, encode_png};
-use peregrine_data::leak_check::{How, LeakCheck, Leaks, leak_check};
-use peregrine_data::{Manifest, Split};
-use peregrine_pipeline::Artifact as _;
+use peregrine_data::leak_check::{How, LeakAction, LeakCheck, Leaks, leak_check};
+use peregrine_data::{KFold, Manifest, Split, SplitImages};
+use peregrine_pipeline::{Artifact as _, ArtifactRef, GateFailed, Seed, Stage};
 
 use crate::fixtures::{context, manifest_of, picture, write};
 
 const SIDES: (u32, u32) = (96, 80);
+
+/// A random picture of waves whose height falls with their frequency, as in photographs.
+fn scene(seed: u64) -> Pixels {
+    let mut draws = Seed(seed).with("scene").draws();
+    let waves: Vec<[f64; 5]> = (0..24)
+        .map(|_| {
+            let (frequency, turn) = (0.04 * 12.0_f64.powf(draws.uniform()), draws.between(0.0, 6.3));
+            let height = 2.0 / frequency * draws.between(0.3, 1.0);
+            [frequency * turn.cos(), frequency * turn.sin(), draws.between(0.0, 6.3), height, draws.uniform()]
+        })
+        .collect();
+    let value = |x: u32, y: u32, channel: u32| {
+        let wave = |[fx, fy, phase, height, tint]: &[f64; 5]| {
+            height * (fx * f64::from(x) + fy * f64::from(y) + phase + tint * f64::from(channel)).sin()
+        };
+        (128.0 + waves.iter().map(wave).sum::<f64>()).clamp(0.0, 255.0) as u8
+    };
+    let (width, height) = SIDES;
+    let places = (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));
+    let data = places.flat_map(|(x, y)| [0, 1, 2].map(|channel| value(x, y, channel))).collect();
+    Pixels { width, height, channels: 3, data }
+}
 
 /// The part of `pixels` that begins at `x`, `y`; beyond its edge the edge goes on.
 fn part(pixels: &Pixels, x: i64, y: i64, width: u32, height: u32) -> Pixels {
@@ -48,15 +70,15 @@ fn of_folder(all: &Manifest, folder: &str, split: Split) -> Manifest {
     Manifest { split, ..all.with_images(images.cloned().collect()) }
 }
 
-/// Train, val and test of different pictures, with changed copies of the first training images in
-/// val and test: four changes, `copies` of each.
-fn planted(root: &Path, copies: u64) -> [Manifest; 3] {
+/// Train, val and test of different pictures, `originals` and half as many, with changed copies of the
+/// first training images in val and test: four changes, `copies` of each.
+fn planted(root: &Path, originals: u64, copies: u64) -> [Manifest; 3] {
     let (width, height) = SIDES;
-    let original = |seed: u64| picture(seed, width, height, 3);
-    for seed in 0..200 {
+    let original = scene;
+    for seed in 0..originals {
         write(root, format!("train/{seed:03}.png"), &encode_png(&original(seed)).unwrap());
     }
-    for seed in 200..300 {
+    for seed in 200..200 + originals / 2 {
         let folder = if seed % 4 == 0 { "val" } else { "test" };
         write(root, format!("{folder}/{seed}.png"), &encode_png(&original(seed)).unwrap());
     }
@@ -92,7 +114,7 @@ fn number(id: &str) -> &str {
 #[test]
 fn planted_copies_are_found_and_nothing_else() {
     let dir = tempfile::tempdir().unwrap();
-    let splits = planted(dir.path(), 35);
+    let splits = planted(dir.path(), 150, 35);
     let leaks = leak_check(&splits, None, &LeakCheck::default(), &context(dir.path())).unwrap();
     let wrong: Vec<String> =
         leaks.leaks.iter().filter(|l| number(&l.image.id) != number(&l.of.id)).map(|l| l.words()).collect();
@@ -120,11 +142,11 @@ fn planted_copies_are_found_and_nothing_else() {
 #[test]
 fn a_split_without_copies_passes() {
     let dir = tempfile::tempdir().unwrap();
-    let splits = planted(dir.path(), 0);
+    let splits = planted(dir.path(), 80, 0);
     let leaks = leak_check(&splits, None, &LeakCheck::default(), &context(dir.path())).unwrap();
     assert_eq!(leaks.leaks, []);
     leaks.gate().unwrap();
-    assert_eq!(leaks.splits, [(Split::Train, 200), (Split::Val, 25), (Split::Test, 75)]);
+    assert_eq!(leaks.splits, [(Split::Train, 80), (Split::Val, 10), (Split::Test, 30)]);
 }
 
 #[test]
@@ -168,4 +190,89 @@ fn equal_bytes_pixels_and_groups_leak_and_what_scores_know_is_not_opened() {
     ];
     assert_eq!(found, expected);
     assert!(leak_check(&splits[..1], None, &LeakCheck::default(), &context(dir.path())).is_err());
+}
+
+/// Runs `stage` on `inputs`, and gives the manifests that it wrote at `outputs`.
+fn run<S: Stage>(stage: &S, dir: &Path, inputs: &[(&str, &Path)], outputs: [&str; 3]) -> [Manifest; 3] {
+    let mut cx = context(dir);
+    cx.out = dir.join(format!("out{}", inputs.len()));
+    for (port, from) in inputs {
+        let artifact = ArtifactRef {
+            stage: "clean".to_owned(),
+            port: (*port).to_owned(),
+            fingerprint: String::new(),
+            digest: String::new(),
+            dir: from.to_path_buf(),
+        };
+        cx.inputs.insert((*port).to_owned(), vec![artifact]);
+    }
+    stage.run(&cx).unwrap();
+    outputs.map(|port| Manifest::load(&cx.out.join(port)).unwrap())
+}
+
+#[test]
+fn near_duplicates_that_stayed_are_parted_without_scores_and_kept_together_with_them() {
+    let images = tempfile::tempdir().unwrap();
+    let splits = planted(images.path(), 60, 10);
+    let images: Vec<_> = splits.iter().flat_map(|part| part.images.clone()).collect();
+    let all = Manifest { split: Split::All, ..splits[0].with_images(images) };
+    let dir = tempfile::tempdir().unwrap();
+    let keep = Clean {
+        near_duplicates: Action::Keep,
+        low_information: Action::Keep,
+        dark: Action::Keep,
+        bright: Action::Keep,
+        blurry: Action::Keep,
+        ..Clean::default()
+    };
+    let cleaned = clean(&all, &keep, &context(dir.path())).unwrap();
+    assert_eq!(cleaned.manifest.images.len(), all.images.len());
+    let (manifest, scores) = (dir.path().join("manifest"), dir.path().join("scores"));
+    std::fs::create_dir_all(&manifest).unwrap();
+    std::fs::create_dir_all(&scores).unwrap();
+    cleaned.manifest.save(&manifest).unwrap();
+    cleaned.scores.save(&scores).unwrap();
+    let leaks = |parts: &[Manifest; 3]| {
+        leak_check(parts, Some(cleaned.scores.clone()), &LeakCheck::default(), &context(dir.path())).unwrap()
+    };
+    let (plain, with): ([_; 1], [_; 2]) = (
+        [("manifest", manifest.as_path())],
+        [("manifest", manifest.as_path()), ("scores", scores.as_path())],
+    );
+    let thirds = SplitImages { val: 0.3, test: 0.3, ..SplitImages::default() };
+    let names = ["train", "val", "test"];
+    assert!(leaks(&run(&thirds, dir.path(), &plain, names)).leaks.len() > 8);
+    assert_eq!(leaks(&run(&thirds, dir.path(), &with, names)).leaks, []);
+    let names = ["train", "val", "held_out"];
+    assert!(leaks(&run(&KFold::default(), dir.path(), &plain, names)).leaks.len() > 4);
+    assert_eq!(leaks(&run(&KFold::default(), dir.path(), &with, names)).leaks, []);
+}
+
+#[test]
+fn a_leak_fails_the_stage_as_a_gate_unless_it_is_only_to_be_reported() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, seed) in [("train/0.png", 0), ("train/1.png", 1), ("test/0.png", 0)] {
+        write(dir.path(), name, &encode_png(&picture(seed, 40, 40, 3)).unwrap());
+    }
+    let all = manifest_of(dir.path());
+    let mut cx = context(dir.path());
+    for (port, split) in [("train", Split::Train), ("test", Split::Test)] {
+        let saved = dir.path().join(format!("saved-{port}"));
+        std::fs::create_dir_all(&saved).unwrap();
+        of_folder(&all, port, split).save(&saved).unwrap();
+        let artifact = ArtifactRef {
+            stage: "split".to_owned(),
+            port: port.to_owned(),
+            fingerprint: String::new(),
+            digest: String::new(),
+            dir: saved,
+        };
+        cx.inputs.insert(port.to_owned(), vec![artifact]);
+    }
+    let error = LeakCheck::default().run(&cx).unwrap_err();
+    assert!(error.is::<GateFailed>(), "{error}");
+    let message = error.to_string();
+    assert!(message.contains("`test/0.png` (test) has the bytes of `train/0.png` (train)"), "{message}");
+    LeakCheck { action: LeakAction::Report, ..LeakCheck::default() }.run(&cx).unwrap();
+    assert_eq!(Leaks::load(&cx.out.join("leaks")).unwrap().leaks.len(), 1);
 }
