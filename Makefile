@@ -13,7 +13,7 @@ PEERS    ?=
 PEREGRINE = $(or $(CARGO_TARGET_DIR),target)/debug/peregrine
 
 .DEFAULT_GOAL := help
-.PHONY: help pipeline stage test lint regression gate baseline sample-data bench docs libtorch clean binary backend
+.PHONY: help pipeline stage test lint regression gate baseline sample-data bench fuzz docs libtorch clean binary backend
 
 # BACKEND=tch links LibTorch and trains on it. Without it nothing here looks for LibTorch.
 ifeq ($(BACKEND),tch)
@@ -38,6 +38,7 @@ help:
 	@echo '  make baseline      write the metrics of PIPELINE as its new baseline'
 	@echo '  make sample-data   draw data/sample again from the Fashion-MNIST files'
 	@echo '  make bench         speed, with a peer beside it where PEERS names a Python environment'
+	@echo '  make fuzz          damaged image files for SECONDS (60): no panic, no flood of memory'
 	@echo '  make docs          write the reference of stages and the schema of pipeline files'
 	@echo '  make libtorch      fetch LibTorch 2.9.0 for BACKEND=tch (900 MB to fetch, 490 MB on disk)'
 	@echo '  make clean         remove the cache of runs and the build'
@@ -93,6 +94,11 @@ bench: binary
 	@PEREGRINE=$(PEREGRINE) benches/plan_10k.sh
 	@PEREGRINE=$(PEREGRINE) benches/hash_10k.sh
 	@PEREGRINE=$(PEREGRINE) PEERS=$(PEERS) benches/dvc_peer.sh
+	@CARGO="$(CARGO)" PEERS=$(PEERS) benches/decode.sh
+	@CARGO="$(CARGO)" PEERS=$(PEERS) benches/clean.sh
+
+fuzz:
+	@$(CARGO) run --quiet -p peregrine-data --example fuzz -- --seconds $(or $(SECONDS),60)
 
 docs: binary
 	@$(PEREGRINE) stages --markdown > pipelines/README.md.new && mv pipelines/README.md.new pipelines/README.md

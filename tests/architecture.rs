@@ -8,7 +8,7 @@ use crate::support::workspace;
 
 /// The crates by layer: a crate uses lower layers only.
 const LAYERS: [(&str, u32); 10] = [
-    ("jpeg", 0),
+    ("pixels", 0),
     ("pipeline", 0),
     ("data", 1),
     ("augment", 2),

@@ -1,11 +1,12 @@
 //! Images per second of `clean` and `pack` on a folder of images:
-//! `cargo run --release -p peregrine-data --example throughput -- FOLDER [SIZE]`.
+//! `cargo run -p peregrine-data --example throughput -- FOLDER [SIZE [PAIRS]]`. PAIRS is a
+//! file for the duplicates, a pair a line.
 #![allow(clippy::print_stdout)]
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use peregrine_data::clean::{Clean, Cleaned, clean};
+use peregrine_data::clean::{Check, Clean, Cleaned, clean};
 use peregrine_data::ingest::{Source, ingest};
 use peregrine_data::pack::{Pack, Size, pack};
 use peregrine_pipeline::{Artifact as _, SourceFile, StageContext};
@@ -39,6 +40,13 @@ fn main() -> anyhow::Result<()> {
     let seconds = started.elapsed().as_secs_f64();
     let n = manifest.images.len();
     println!("{}clean: {n} images in {seconds:.2} s, {:.0} images/s", report.text(), n as f64 / seconds);
+    println!("seconds {seconds:.3}");
+    if let Some(path) = args.next() {
+        let duplicates = [Check::NearDuplicate, Check::ExactDuplicate];
+        let findings = report.findings.iter().filter(|finding| duplicates.contains(&finding.check));
+        let pairs = findings.filter_map(|finding| Some(format!("{} {}\n", finding.id, finding.of.as_ref()?)));
+        std::fs::write(path, pairs.collect::<String>())?;
+    }
 
     let started = Instant::now();
     pack(&kept, &Pack { size: Size::square(size), ..Pack::default() }, scratch.path(), &cx)?;

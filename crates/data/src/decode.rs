@@ -14,6 +14,7 @@ use std::path::Path;
 
 use image::metadata::Orientation;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
+use peregrine_pixels::jpeg::Refusal;
 use serde::{Deserialize, Serialize};
 use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
@@ -21,7 +22,8 @@ use zune_core::options::DecoderOptions;
 
 /// Bump when the same file gives other pixels or another verdict than before: what earlier stages
 /// kept of a picture is then not used again, and the kinds that decode bump their own `VERSION`.
-/// 1: first version. 2: common JPEG files decode to the same pixels as in libjpeg-turbo.
+/// 1: first version. 2: common JPEG files decode to the same pixels as in libjpeg-turbo; those whose
+/// scan is damaged or holds too little are refused.
 pub const VERSION: u32 = 2;
 pub use raster::Raster;
 
@@ -151,15 +153,19 @@ pub fn decode_raster(bytes: &[u8]) -> Result<Raster, Unreadable> {
         return pnm::decode(bytes).map(Raster::from);
     }
     match guess(bytes)? {
-        ImageFormat::Jpeg => match peregrine_jpeg::decode(bytes, MAX_PIXELS) {
-            Some(picture) => Ok(common_jpeg(picture)),
-            None => decode_jpeg(bytes).map(Raster::from),
+        ImageFormat::Jpeg => match peregrine_pixels::jpeg::decode(bytes, MAX_PIXELS) {
+            Ok(picture) => Ok(common_jpeg(picture)),
+            Err(Refusal::Uncommon) => decode_jpeg(bytes).map(Raster::from),
+            Err(Refusal::Damaged) => {
+                structure::jpeg_is_whole(bytes)?;
+                Err(Unreadable::Damaged("its scan holds impossible codes or ends too early".to_owned()))
+            }
         },
         format => decode_other(bytes, format).map(Raster::from),
     }
 }
 
-fn common_jpeg(picture: peregrine_jpeg::Picture) -> Raster {
+fn common_jpeg(picture: peregrine_pixels::jpeg::Picture) -> Raster {
     let mode = if picture.is_gray() { "gray" } else { "rgb" };
     let orientation = picture.exif.as_deref().and_then(Orientation::from_exif_chunk);
     match orientation.filter(|&turn| turn != Orientation::NoTransforms) {
@@ -180,6 +186,7 @@ pub fn head(bytes: &[u8]) -> Result<Head, Unreadable> {
         return pnm::head(bytes);
     }
     let format = guess(bytes)?;
+    structure::is_whole(bytes, format)?;
     let mut decoder = open(bytes, format)?;
     let turned = decoder.orientation().is_ok_and(turns);
     let (width, height) = decoder.dimensions();
@@ -272,6 +279,11 @@ fn decode_jpeg(bytes: &[u8]) -> Result<Decoded, Unreadable> {
     let (width, height) = (u32::from(info.width), u32::from(info.height));
     check_size(width, height, u64::from(width) * u64::from(height) * 3)?;
     structure::jpeg_is_whole(bytes)?;
+    // Every block of 8×8 pixels takes at least a bit.
+    if u64::from(width.div_ceil(8)) * u64::from(height.div_ceil(8)) > 8 * bytes.len() as u64 {
+        let reason = format!("{} bytes can't hold {width}×{height} pixels", bytes.len());
+        return Err(Unreadable::Truncated(reason));
+    }
     let stored = decoder.input_colorspace().unwrap_or(ColorSpace::YCbCr);
     let (mode, channels, wanted) = match stored {
         ColorSpace::Luma => ("gray", 1, ColorSpace::Luma),
@@ -300,6 +312,7 @@ fn jpeg_error(bytes: &[u8], error: &zune_jpeg::errors::DecodeErrors) -> Unreadab
 
 fn decode_other(bytes: &[u8], format: ImageFormat) -> Result<Decoded, Unreadable> {
     structure::is_whole(bytes, format)?;
+    let bytes = &*structure::without_profile(bytes, format);
     let mut decoder = open(bytes, format)?;
     let (width, height) = decoder.dimensions();
     check_size(width, height, decoder.total_bytes())?;

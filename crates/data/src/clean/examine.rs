@@ -7,7 +7,7 @@ use peregrine_pipeline::StageContext;
 use super::near::SMALL;
 use super::quality::{self, Quality};
 use super::scores::{Scores, VERSION};
-use crate::decode::{self, Pixels, Unreadable};
+use crate::decode::{self, Pixels, Raster, Unreadable};
 use crate::files;
 use crate::manifest::ImageRecord;
 use crate::pack::Recipe;
@@ -100,23 +100,23 @@ pub fn examine_all(
 /// # Errors
 /// When it changed since `ingest`; the inner error when it is no whole image.
 pub fn examine(record: &ImageRecord) -> anyhow::Result<Result<Examined, Unreadable>> {
-    match files::read_verified(record)?.and_then(|bytes| decode::decode(&bytes)) {
-        Ok(decoded) => Ok(Ok(look(&decoded.pixels)?)),
+    match files::read_verified(record)?.and_then(|bytes| decode::decode_raster(&bytes)) {
+        Ok(raster) => Ok(Ok(look(&raster)?)),
         Err(unreadable) => Ok(Err(unreadable)),
     }
 }
 
-/// Looks at `pixels`.
+/// Looks at a picture.
 ///
 /// # Errors
 /// When there are none.
-pub fn look(pixels: &Pixels) -> anyhow::Result<Examined> {
+pub fn look(raster: &Raster) -> anyhow::Result<Examined> {
     Ok(Examined {
-        content: content(pixels),
-        small: Recipe::default().apply(pixels, SMALL, SMALL)?.to_gray().data,
-        width: pixels.width,
-        height: pixels.height,
-        quality: quality::measure(pixels)?,
+        content: content(&raster.pixels()),
+        small: Recipe::default().apply_to(raster, 1, SMALL, SMALL)?.data,
+        width: raster.width,
+        height: raster.height,
+        quality: quality::measure(raster)?,
     })
 }
 

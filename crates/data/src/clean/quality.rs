@@ -3,14 +3,14 @@
 //! Darkness and brightness follow cleanvision (the 99th and 5th percentile of perceived
 //! brightness): a picture on a black background is not dark as long as something in it is bright.
 
-use image::GrayImage;
+use peregrine_pixels::measure;
 
 use super::Clean;
 use super::examine::Examined;
 use super::judge::{Bench, Flag, Found};
-use crate::decode::Pixels;
+use crate::decode::{Pixels, Raster};
 use crate::manifest::ImageRecord;
-use crate::pack::fit_within;
+use crate::pack::fit_raster_within;
 
 /// The longest side at which quality is measured, in pixels: larger pictures are shrunk first, so
 /// that sharpness does not depend on resolution.
@@ -31,16 +31,16 @@ pub struct Quality {
     pub contrast: f64,
 }
 
-/// Measures `pixels`.
+/// Measures the picture.
 ///
 /// # Errors
 /// When the picture has no pixels.
-pub fn measure(pixels: &Pixels) -> anyhow::Result<Quality> {
-    let small = fit_within(pixels, SIDE)?;
+pub fn measure(raster: &Raster) -> anyhow::Result<Quality> {
+    let small = fit_raster_within(raster, raster.channels, SIDE)?;
     let (highlights, shadows) = brightness(&small);
     let gray = small.to_gray();
     let (entropy, variance) = entropy_and_variance(&gray.data);
-    let laplacian = laplacian_variance(&gray)?;
+    let laplacian = laplacian_variance(&gray);
     Ok(Quality {
         highlights,
         shadows,
@@ -52,19 +52,11 @@ pub fn measure(pixels: &Pixels) -> anyhow::Result<Quality> {
 
 /// The 99th and 5th percentile of perceived brightness, `sqrt(.241 R² + .691 G² + .068 B²)`.
 fn brightness(pixels: &Pixels) -> (f64, f64) {
-    let mut histogram = [0_usize; 256];
-    if pixels.channels == 1 {
-        pixels.data.iter().for_each(|&value| histogram[usize::from(value)] += 1);
-    } else {
-        for &[red, green, blue] in pixels.data.as_chunks::<3>().0 {
-            let square = |value: u8| f32::from(value) * f32::from(value);
-            let value = (0.241 * square(red) + 0.691 * square(green) + 0.068 * square(blue)).sqrt();
-            histogram[value.round().min(255.0) as usize] += 1;
-        }
-    }
-    let total: usize = histogram.iter().sum();
+    let gray = pixels.channels == 1;
+    let histogram = if gray { measure::histogram(&pixels.data) } else { measure::brightness(&pixels.data) };
+    let total: u64 = histogram.iter().sum();
     let percentile = |share: f64| {
-        let mut left = (share * total as f64).ceil().max(1.0) as usize;
+        let mut left = (share * total as f64).ceil().max(1.0) as u64;
         let at = histogram.iter().position(|&count| {
             left = left.saturating_sub(count);
             left == 0
@@ -75,8 +67,7 @@ fn brightness(pixels: &Pixels) -> (f64, f64) {
 }
 
 fn entropy_and_variance(gray: &[u8]) -> (f64, f64) {
-    let mut histogram = [0_u64; 256];
-    gray.iter().for_each(|&value| histogram[usize::from(value)] += 1);
+    let histogram = measure::histogram(gray);
     let total = gray.len().max(1) as f64;
     let (mut entropy, mut mean, mut square) = (0.0, 0.0, 0.0);
     for (value, &count) in histogram.iter().enumerate().filter(|(_, count)| **count > 0) {
@@ -88,17 +79,10 @@ fn entropy_and_variance(gray: &[u8]) -> (f64, f64) {
     (entropy, (square - mean * mean).max(0.0))
 }
 
-fn laplacian_variance(gray: &Pixels) -> anyhow::Result<f64> {
-    let image = GrayImage::from_raw(gray.width, gray.height, gray.data.clone());
-    let image = image.ok_or_else(|| anyhow::anyhow!("too few pixels"))?;
-    let edges = imageproc::filter::laplacian_filter(&image);
-    let (mut sum, mut squares) = (0_i64, 0_i64);
-    for &value in edges.as_raw() {
-        sum += i64::from(value);
-        squares += i64::from(value) * i64::from(value);
-    }
-    let count = edges.as_raw().len().max(1) as f64;
-    Ok((squares as f64 / count - (sum as f64 / count).powi(2)).max(0.0))
+fn laplacian_variance(gray: &Pixels) -> f64 {
+    let (sum, squares) = measure::laplacian(&gray.data, gray.width as usize);
+    let count = gray.data.len().max(1) as f64;
+    (squares as f64 / count - (sum as f64 / count).powi(2)).max(0.0)
 }
 
 /// How far from black the bright parts are, in 0..1: cleanvision's score.

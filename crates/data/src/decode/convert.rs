@@ -2,6 +2,7 @@
 
 use image::metadata::Orientation;
 use image::{DynamicImage, ExtendedColorType, GrayImage, ImageFormat, RgbImage};
+use peregrine_pixels::measure;
 
 use super::Pixels;
 
@@ -61,8 +62,7 @@ impl Pixels {
         if self.channels == 1 {
             return self.clone();
         }
-        let (rgb, _) = self.data.as_chunks::<3>();
-        let data = rgb.iter().map(luma).collect();
+        let data = measure::luma(&self.data);
         Self { width: self.width, height: self.height, channels: 1, data }
     }
 
@@ -84,11 +84,6 @@ impl Pixels {
 
     /// Whether every pixel is gray, however many channels there are.
     pub fn is_gray(&self) -> bool {
-        self.channels == 1
-            || self.data.as_chunks::<3>().0.iter().all(|&[red, green, blue]| red == green && green == blue)
+        self.channels == 1 || measure::is_gray(&self.data)
     }
-}
-
-fn luma(&[red, green, blue]: &[u8; 3]) -> u8 {
-    ((u32::from(red) * 19595 + u32::from(green) * 38470 + u32::from(blue) * 7471 + 0x8000) >> 16) as u8
 }

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use peregrine_jpeg::Plane;
+use peregrine_pixels::jpeg::Plane;
 
 use super::{Decoded, Pixels};
 
@@ -26,7 +26,7 @@ pub struct Raster {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Content {
     Pixels(Pixels),
-    Planes(peregrine_jpeg::Picture),
+    Planes(peregrine_pixels::jpeg::Picture),
 }
 
 impl From<Decoded> for Raster {
@@ -37,7 +37,7 @@ impl From<Decoded> for Raster {
 }
 
 impl Raster {
-    pub(super) fn from_planes(picture: peregrine_jpeg::Picture, mode: &'static str) -> Self {
+    pub(super) fn from_planes(picture: peregrine_pixels::jpeg::Picture, mode: &'static str) -> Self {
         let (width, height) = (picture.width as u32, picture.height as u32);
         let channels = if picture.is_gray() { 1 } else { 3 };
         Self { width, height, channels, format: "jpeg", mode, content: Content::Planes(picture) }
@@ -71,7 +71,7 @@ impl Raster {
 }
 
 /// The pixels of `picture`.
-pub(super) fn pixels(picture: &peregrine_jpeg::Picture) -> Pixels {
+pub(super) fn pixels(picture: &peregrine_pixels::jpeg::Picture) -> Pixels {
     Pixels {
         width: picture.width as u32,
         height: picture.height as u32,

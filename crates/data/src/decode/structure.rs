@@ -1,6 +1,8 @@
 //! Walks a file's own structure to see whether it reaches its end, because decoders accept files
 //! that don't.
 
+use std::borrow::Cow;
+
 use image::ImageFormat;
 
 use super::Unreadable;
@@ -66,6 +68,28 @@ fn png_is_whole(bytes: &[u8]) -> Result<(), Unreadable> {
     }
 }
 
+/// The longest colour profile, in bytes as stored, that is given to the decoder.
+const MOST_PROFILE: usize = 4096;
+
+/// `bytes` without a PNG's colour profile, where that is long: nobody looks at it, but the decoder would
+/// unpack it, to a thousand times its size.
+pub(super) fn without_profile(bytes: &[u8], format: ImageFormat) -> Cow<'_, [u8]> {
+    let mut at = 8;
+    while format == ImageFormat::Png
+        && let Some(&[a, b, c, d, ref kind @ ..]) = bytes.get(at..at + 8)
+    {
+        let next = at.saturating_add(12).saturating_add(u32::from_be_bytes([a, b, c, d]) as usize);
+        match kind {
+            b"iCCP" if next - at > MOST_PROFILE && next <= bytes.len() => {
+                return Cow::Owned([&bytes[..at], &bytes[next..]].concat());
+            }
+            b"IDAT" => break,
+            _ => at = next,
+        }
+    }
+    Cow::Borrowed(bytes)
+}
+
 /// Follows a GIF's blocks to the trailer.
 fn gif_is_whole(bytes: &[u8]) -> Result<(), Unreadable> {
     let missing = |at| cut("no GIF trailer", at, bytes.len());
@@ -89,14 +113,29 @@ fn gif_is_whole(bytes: &[u8]) -> Result<(), Unreadable> {
     }
 }
 
-/// Compares a WebP's own length with the file's.
+/// Follows a WebP's chunks, and those inside of its frames, to the end that its head states: decoders
+/// take memory for what a chunk claims.
 fn webp_is_whole(bytes: &[u8]) -> Result<(), Unreadable> {
     let Some(&[a, b, c, d]) = bytes.get(4..8) else {
         return Err(cut("no RIFF header", bytes.len(), bytes.len()));
     };
-    let stated = u32::from_le_bytes([a, b, c, d]) as usize + 8;
-    if stated > bytes.len() {
+    let stated = (u32::from_le_bytes([a, b, c, d]) as usize).saturating_add(8);
+    let Some(all) = bytes.get(..stated) else {
         return Err(cut("the file is shorter than its header says", bytes.len(), stated));
+    };
+    riff_chunks(all, 12)
+}
+
+fn riff_chunks(bytes: &[u8], mut at: usize) -> Result<(), Unreadable> {
+    while let Some(&[ref kind @ .., a, b, c, d]) = bytes.get(at..at + 8) {
+        let end = (at + 8).saturating_add(u32::from_le_bytes([a, b, c, d]) as usize);
+        if end > bytes.len() {
+            return Err(cut("a chunk goes past the end", at, bytes.len()));
+        }
+        if kind == b"ANMF" {
+            riff_chunks(&bytes[..end], at + 24)?;
+        }
+        at = end + end % 2;
     }
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! Mean and standard deviation of pixels.
 
+use peregrine_pixels::measure;
+
 use crate::decode::Pixels;
 
 /// The sums behind a mean and a standard deviation: whole numbers, so that their order is free.
@@ -14,11 +16,10 @@ impl Moments {
     /// Adds the pixels of one picture.
     pub(crate) fn add(&mut self, pixels: &Pixels) {
         let channels = usize::from(pixels.channels);
-        for pixel in pixels.data.chunks_exact(channels) {
-            for (channel, &value) in pixel.iter().enumerate() {
-                self.sum[channel] += u64::from(value);
-                self.squares[channel] += u64::from(value) * u64::from(value);
-            }
+        let (sums, squares) = measure::sums(&pixels.data, channels);
+        for channel in 0..3 {
+            self.sum[channel] += sums[channel];
+            self.squares[channel] += squares[channel];
         }
         self.pixels += (pixels.data.len() / channels) as u64;
     }

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use fast_image_resize::images::{TypedImage, TypedImageRef};
 use fast_image_resize::pixels::{U8, U8x3};
 use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
-use peregrine_jpeg::Plane;
+use peregrine_pixels::jpeg::Plane;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -239,7 +239,7 @@ impl Source<'_> {
             Self::Gray(plane) => (1, scale_plane(plane, plane, part, height, width, filter)?),
             Self::Colour([y, cb, cr]) => {
                 let plane = |plane: &Plane| scale_plane(plane, y, part, height, width, filter);
-                (3, peregrine_jpeg::rgb(&plane(y)?, &plane(cb)?, &plane(cr)?))
+                (3, peregrine_pixels::jpeg::rgb(&plane(y)?, &plane(cb)?, &plane(cr)?))
             }
         };
         Ok(Pixels { width, height, channels, data })

@@ -2,8 +2,10 @@
 #![allow(clippy::unwrap_used)]
 
 mod balancing;
+mod bombs;
 mod deciding;
 mod decoding;
+mod exact;
 mod fetching;
 mod fixtures;
 mod folding;
@@ -15,6 +17,7 @@ mod leaking;
 mod merging;
 mod packing;
 mod planted;
+mod quarantine;
 mod reusing;
 mod scoring;
 mod sources;

@@ -1,17 +1,17 @@
 //! The scan: from entropy-coded bytes to planes.
 
-use crate::Plane;
-use crate::bits::{Bits, PAD};
-use crate::huffman::{LOOK, Table};
-use crate::idct::{self, Transform};
-use crate::markers::{Component, Frame};
+use super::bits::{Bits, PAD};
+use super::huffman::{LOOK, Table};
+use super::idct::{self, Transform};
+use super::markers::{Component, Frame};
+use super::{Plane, Refusal};
 
 /// Where each coefficient of a block lies; the tail catches runs past the end.
 const PLACES: [u8; 80] = {
     let zigzag: [u8; 64] = [
-        0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6,
-        7, 14, 21, 28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31,
-        39, 46, 53, 60, 61, 54, 47, 55, 62, 63,
+        0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13,
+        6, 7, 14, 21, 28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38,
+        31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63,
     ];
     let mut places = [63; 80];
     let mut k = 0;
@@ -22,10 +22,14 @@ const PLACES: [u8; 80] = {
     places
 };
 
-/// The planes of the scan of `frame`; none when it is damaged, or not the last thing in the file.
-pub(crate) fn decode(bytes: &[u8], frame: &Frame) -> Option<Vec<Plane>> {
+/// The planes of the scan of `frame`; refused when it is damaged, or not the last
+/// thing in the file.
+pub(super) fn decode(bytes: &[u8], frame: &Frame) -> Result<Vec<Plane>, Refusal> {
     #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("bmi1") && is_x86_feature_detected!("bmi2") {
+    if is_x86_feature_detected!("avx2")
+        && is_x86_feature_detected!("bmi1")
+        && is_x86_feature_detected!("bmi2")
+    {
         // SAFETY: the processor has what the function needs.
         return unsafe { decode_fast(bytes, frame) };
     }
@@ -35,24 +39,24 @@ pub(crate) fn decode(bytes: &[u8], frame: &Frame) -> Option<Vec<Plane>> {
 /// [`decode_with`], built for processors with AVX2 and BMI2: all now in use.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,bmi1,bmi2")]
-fn decode_fast(bytes: &[u8], frame: &Frame) -> Option<Vec<Plane>> {
+fn decode_fast(bytes: &[u8], frame: &Frame) -> Result<Vec<Plane>, Refusal> {
     decode_with(bytes, frame, |block, last, target, stride| {
         idct::avx2::transform(block, last, target, stride);
     })
 }
 
 #[inline(always)]
-fn decode_with(bytes: &[u8], frame: &Frame, transform: impl Transform) -> Option<Vec<Plane>> {
-    let [first, ..] = frame.components.as_slice() else { return None };
+fn decode_with(bytes: &[u8], frame: &Frame, transform: impl Transform) -> Result<Vec<Plane>, Refusal> {
+    let [first, ..] = frame.components.as_slice() else { return Err(Refusal::Uncommon) };
     let (across, down) = (first.across, first.down);
     let units_across = frame.width.div_ceil(8 * across);
     let units_down = frame.height.div_ceil(8 * down);
     let blocks: usize = frame.components.iter().map(|c| c.across * c.down).sum();
     // A block takes two codes of at least a bit each.
     if units_across * units_down * blocks > (bytes.len() - frame.scan) * 4 {
-        return None;
+        return Err(Refusal::Damaged);
     }
-    let (data, ends) = unstuff(&bytes[frame.scan..])?;
+    let (data, ends) = unstuff(&bytes[frame.scan..]).ok_or(Refusal::Uncommon)?;
     let room = |component: &Component| {
         let (width, height) = (units_across * component.across * 8, units_down * component.down * 8);
         Room { width, samples: vec![0; width * height] }
@@ -60,9 +64,14 @@ fn decode_with(bytes: &[u8], frame: &Frame, transform: impl Transform) -> Option
     let mut rooms: Vec<Room> = frame.components.iter().map(room).collect();
     let per_part = if frame.restart == 0 { units_across * units_down } else { frame.restart };
     if ends.len() != (units_across * units_down).div_ceil(per_part) {
-        return None;
+        return Err(Refusal::Uncommon);
     }
-    let coders: Vec<Coder> = frame.components.iter().map(|c| Coder::new(frame, c)).collect::<Option<_>>()?;
+    let coders: Vec<Coder> = frame
+        .components
+        .iter()
+        .map(|c| Coder::new(frame, c))
+        .collect::<Option<_>>()
+        .ok_or(Refusal::Uncommon)?;
     let mut begin = 0;
     for (part, &end) in ends.iter().enumerate() {
         let mut bits = Bits::new(&data, begin);
@@ -71,15 +80,15 @@ fn decode_with(bytes: &[u8], frame: &Frame, transform: impl Transform) -> Option
         for unit in part * per_part..last {
             let (unit_y, unit_x) = (unit / units_across, unit % units_across);
             for ((coder, room), level) in coders.iter().zip(&mut rooms).zip(&mut levels) {
-                coder.unit(&mut bits, level, room, unit_x, unit_y, transform)?;
+                coder.unit(&mut bits, level, room, unit_x, unit_y, transform).ok_or(Refusal::Damaged)?;
             }
             if bits.taken() > end * 8 {
-                return None;
+                return Err(Refusal::Damaged);
             }
         }
         // At most a byte of filling; more of it is for a decoder that knows why.
         if end * 8 - bits.taken() >= 16 {
-            return None;
+            return Err(Refusal::Uncommon);
         }
         begin = end;
     }
@@ -89,7 +98,7 @@ fn decode_with(bytes: &[u8], frame: &Frame, transform: impl Transform) -> Option
         let (across, down) = (across / component.across, down / component.down);
         Plane { width, height, across, down, data: room.cut(width, height) }
     };
-    Some(frame.components.iter().zip(rooms).map(plane).collect())
+    Ok(frame.components.iter().zip(rooms).map(plane).collect())
 }
 
 /// Whole blocks of samples, of which the picture is the upper left part.

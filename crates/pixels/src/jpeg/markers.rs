@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use crate::huffman::Table;
+use super::huffman::Table;
 
 /// What the segments say.
-pub(crate) struct Frame {
+pub(super) struct Frame {
     pub width: usize,
     pub height: usize,
     pub components: Vec<Component>,
@@ -20,7 +20,7 @@ pub(crate) struct Frame {
 }
 
 /// One colour of a frame.
-pub(crate) struct Component {
+pub(super) struct Component {
     id: u8,
     /// Blocks across and down in each unit.
     pub across: usize,
@@ -45,7 +45,7 @@ struct Segments {
 }
 
 /// Reads the segments up to the scan; none when this is no common JPEG.
-pub(crate) fn read(bytes: &[u8]) -> Option<Frame> {
+pub(super) fn read(bytes: &[u8]) -> Option<Frame> {
     let mut segments = Segments {
         quantizers: [None; 4],
         dc: [const { None }; 4],
@@ -96,8 +96,7 @@ impl Segments {
         if !self.components.is_empty() || rest.len() != 3 * usize::from(count) {
             return None;
         }
-        self.size =
-            (usize::from(u16::from_be_bytes([w1, w0])), usize::from(u16::from_be_bytes([h1, h0])));
+        self.size = (usize::from(u16::from_be_bytes([w1, w0])), usize::from(u16::from_be_bytes([h1, h0])));
         for &[id, factors, quantizer] in rest.as_chunks::<3>().0 {
             let (across, down) = (usize::from(factors >> 4), usize::from(factors & 15));
             let (quantizer, steps) = (usize::from(quantizer), [0; 64]);

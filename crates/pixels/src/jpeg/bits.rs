@@ -1,12 +1,12 @@
 //! The bits of a scan.
 
-use crate::huffman::Entry;
+use super::huffman::Entry;
 
 /// Zeros behind the data, more than a unit of blocks can take.
-pub(crate) const PAD: usize = 4096;
+pub(super) const PAD: usize = 4096;
 
 /// Reads bits from bytes without stuffing, which end in [`PAD`] zeros.
-pub(crate) struct Bits<'a> {
+pub(super) struct Bits<'a> {
     bytes: &'a [u8],
     at: usize,
     /// The next bits, from the highest on.

@@ -1,11 +1,11 @@
 //! Huffman codes: a table by the next ten bits.
 
 /// How many bits the table looks at.
-pub(crate) const LOOK: u32 = 10;
+pub(super) const LOOK: u32 = 10;
 
 /// What the next bits begin with: a code and the bits of a value behind it.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Entry {
+pub(super) struct Entry {
     /// The bits of the code and the value together; 0 when the code is longer than [`LOOK`].
     pub total: u8,
     /// The bits of the code.
@@ -17,7 +17,7 @@ pub(crate) struct Entry {
 }
 
 /// The codes of one kind of numbers.
-pub(crate) struct Table {
+pub(super) struct Table {
     pub look: [Entry; 1 << LOOK],
     /// For each length the end of its codes, left-aligned in 16 bits; codes below it are that long.
     ends: [u32; 17],

@@ -1,10 +1,10 @@
 //! From planes to pixels: smooth upsampling and the way from Y'CbCr to RGB, as libjpeg-turbo's, bit for
 //! bit.
 
-use crate::{Picture, Plane};
+use super::{Picture, Plane};
 
 /// The pixels of `picture`.
-pub(crate) fn to_bytes(picture: &Picture) -> Vec<u8> {
+pub(super) fn to_bytes(picture: &Picture) -> Vec<u8> {
     match picture.planes.as_slice() {
         [y, cb, cr] => to_rgb(y, cb, cr),
         planes => planes.first().map(|gray| gray.data.clone()).unwrap_or_default(),
@@ -12,7 +12,7 @@ pub(crate) fn to_bytes(picture: &Picture) -> Vec<u8> {
 }
 
 /// The RGB pixels of three planes.
-pub(crate) fn to_rgb(y: &Plane, cb: &Plane, cr: &Plane) -> Vec<u8> {
+pub(super) fn to_rgb(y: &Plane, cb: &Plane, cr: &Plane) -> Vec<u8> {
     #[cfg(target_arch = "x86_64")]
     if std::arch::is_x86_feature_detected!("avx2") {
         // SAFETY: the processor has AVX2.
@@ -157,7 +157,8 @@ impl<'a> Upsampler<'a> {
 fn widen<const SHIFT: i16>(from: &[i16], to: &mut [u8]) {
     let (left, right) = if SHIFT == 2 { (1, 2) } else { (8, 7) };
     let (first_round, last_round) = if SHIFT == 2 { (0, 0) } else { (8, 7) };
-    let [first, second, .., before_last, last] = *from else { return };
+    let &[first, second, _, ..] = from else { return };
+    let (before_last, last) = (from[from.len() - 2], from[from.len() - 1]);
     let pairs = &mut to.as_chunks_mut::<2>().0[..from.len()];
     let inner = pairs[1..].iter_mut().zip(from).zip(&from[1..]).zip(&from[2..]);
     for (((pair, &before), &here), &next) in inner {
@@ -170,13 +171,7 @@ fn widen<const SHIFT: i16>(from: &[i16], to: &mut [u8]) {
 
 /// 16 bits of fraction, as in libjpeg's tables.
 #[inline(always)]
-fn convert(
-    y: &[u8],
-    cb: &[u8],
-    cr: &[u8],
-    target: &mut [u8],
-    weave: impl Fn([[u8; 16]; 3]) -> [u8; 48],
-) {
+fn convert(y: &[u8], cb: &[u8], cr: &[u8], target: &mut [u8], weave: impl Fn([[u8; 16]; 3]) -> [u8; 48]) {
     let n = target.len() / 3;
     let chunks = y.as_chunks::<16>().0.iter().zip(cb.as_chunks::<16>().0).zip(cr.as_chunks::<16>().0);
     let (whole, rest) = target.as_chunks_mut::<48>();

@@ -1,11 +1,9 @@
 //! The common JPEG (baseline, 8 bits, Huffman, gray or Y'CbCr with at most halved colour), decoded
 //! fast: to the planes that it stores, or to the same RGB bytes that libjpeg-turbo gives.
 //!
-//! Does not explain what is wrong with a file and does not decode the uncommon ones: for both the
-//! answer is none, and a slower decoder that knows all of the format has the word. A file that is
+//! Does not decode uncommon files: a slower decoder that knows all of the format has the word on
+//! them. A file that is
 //! decoded here is whole: its scan fills the picture and ends in an end-of-image marker.
-//!
-//! A crate of its own because it touches every pixel: it is always built optimized.
 
 mod bits;
 mod color;
@@ -72,15 +70,27 @@ pub fn rgb(y: &[u8], cb: &[u8], cr: &[u8]) -> Vec<u8> {
     color::to_rgb(&plane(y), &plane(cb), &plane(cr))
 }
 
-/// The planes of the JPEG file `bytes`; none when it is no common JPEG, is damaged or cut, or has
-/// more than `most_pixels` pixels. No memory for pixels is taken before the file was seen to hold
-/// enough data for them.
-pub fn decode(bytes: &[u8], most_pixels: u64) -> Option<Picture> {
-    let frame = markers::read(bytes)?;
+/// Why a file is not decoded here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// It is no common JPEG, or has a flaw that need not matter: a decoder that knows all of the
+    /// format has the word.
+    Uncommon,
+    /// Its scan has codes that mean nothing, or ends before the picture is full.
+    Damaged,
+}
+
+/// The planes of the JPEG file `bytes`, of at most `most_pixels` pixels. No memory for pixels is
+/// taken before the file was seen to hold enough data for them.
+///
+/// # Errors
+/// When it is no common JPEG or damaged.
+pub fn decode(bytes: &[u8], most_pixels: u64) -> Result<Picture, Refusal> {
+    let frame = markers::read(bytes).ok_or(Refusal::Uncommon)?;
     if frame.width as u64 * frame.height as u64 > most_pixels {
-        return None;
+        return Err(Refusal::Uncommon);
     }
     let planes = scan::decode(bytes, &frame)?;
     let exif = frame.exif.map(|part| bytes[part].to_vec());
-    Some(Picture { width: frame.width, height: frame.height, planes, exif })
+    Ok(Picture { width: frame.width, height: frame.height, planes, exif })
 }

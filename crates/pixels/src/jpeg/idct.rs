@@ -3,7 +3,7 @@
 
 /// Writes the samples of a block of coefficients, of which the last in zigzag order is the given one,
 /// to eight rows of a plane.
-pub(crate) trait Transform: Fn(&[i16; 64], usize, &mut [u8], usize) + Copy {}
+pub(super) trait Transform: Fn(&[i16; 64], usize, &mut [u8], usize) + Copy {}
 
 impl<F: Fn(&[i16; 64], usize, &mut [u8], usize) + Copy> Transform for F {}
 
@@ -26,7 +26,7 @@ const F3_072: i32 = 25172;
 
 /// Writes a block that has nothing but its mean.
 #[inline(always)]
-pub(crate) fn flat(mean: i16, target: &mut [u8], stride: usize) {
+pub(super) fn flat(mean: i16, target: &mut [u8], stride: usize) {
     let value = (((i32::from(mean) << PASS) + 16) >> 5).wrapping_add(128).clamp(0, 255) as u8;
     for row in target.chunks_mut(stride) {
         row[..8].fill(value);
@@ -61,7 +61,7 @@ fn pass(v: [i32; 8], shift: u32) -> [i32; 8] {
 }
 
 /// The transform for every processor.
-pub(crate) fn plain(block: &[i16; 64], _: usize, target: &mut [u8], stride: usize) {
+pub(super) fn plain(block: &[i16; 64], _: usize, target: &mut [u8], stride: usize) {
     let mut work = [0_i32; 64];
     for x in 0..8 {
         let column = pass(std::array::from_fn(|y| i32::from(block[8 * y + x])), BITS - PASS);
@@ -75,7 +75,7 @@ pub(crate) fn plain(block: &[i16; 64], _: usize, target: &mut [u8], stride: usiz
 }
 
 #[cfg(target_arch = "x86_64")]
-pub(crate) mod avx2 {
+pub(super) mod avx2 {
     use std::arch::x86_64::*;
 
     use super::*;
@@ -99,17 +99,14 @@ pub(crate) mod avx2 {
         };
         let v = transpose(v);
         const LAST: i32 = (BITS + PASS + 3) as i32;
-        let v = if last < 10 {
-            pass::<LAST, true>(v, 128 << LAST)
-        } else {
-            pass::<LAST, false>(v, 128 << LAST)
-        };
+        let v =
+            if last < 10 { pass::<LAST, true>(v, 128 << LAST) } else { pass::<LAST, false>(v, 128 << LAST) };
         // Eight columns of 32 bits become eight rows of bytes.
         let low = _mm256_packus_epi16(_mm256_packs_epi32(v[0], v[1]), _mm256_packs_epi32(v[2], v[3]));
         let high = _mm256_packus_epi16(_mm256_packs_epi32(v[4], v[5]), _mm256_packs_epi32(v[6], v[7]));
         let turn = _mm256_setr_epi8(
-            0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15, 0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7,
-            11, 15,
+            0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15, 0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3,
+            7, 11, 15,
         );
         let (low, high) = (_mm256_shuffle_epi8(low, turn), _mm256_shuffle_epi8(high, turn));
         let (a, b) = (_mm256_unpacklo_epi32(low, high), _mm256_unpackhi_epi32(low, high));

@@ -1,0 +1,7 @@
+//! What touches every pixel: decoding the common JPEG, and sums and counts over pixels.
+//!
+//! A crate of its own, without dependencies, so that it is always built optimized. It knows no file
+//! and no image but as bytes: one (gray) or three (RGB) a pixel, row by row.
+
+pub mod jpeg;
+pub mod measure;

@@ -1,0 +1,181 @@
+//! Sums and counts over pixels. All are whole numbers, so that they do not depend on the order.
+
+/// The gray values of RGB pixels, with Pillow's weights (ITU-R 601, 16-bit fixed point).
+pub fn luma(rgb: &[u8]) -> Vec<u8> {
+    let weighted = |&[red, green, blue]: &[u8; 3]| {
+        let sum = u32::from(red) * 19595 + u32::from(green) * 38470 + u32::from(blue) * 7471;
+        ((sum + 0x8000) >> 16) as u8
+    };
+    rgb.as_chunks::<3>().0.iter().map(weighted).collect()
+}
+
+/// Whether all RGB pixels are gray.
+pub fn is_gray(rgb: &[u8]) -> bool {
+    // A piece at a time: pieces of colour are noticed early, and loops without an exit are fast.
+    let colour = |piece: &[u8]| {
+        piece
+            .as_chunks::<3>()
+            .0
+            .iter()
+            .fold(0, |colour, &[red, green, blue]| colour | red ^ green | green ^ blue)
+    };
+    rgb.chunks(3 * 256).all(|piece| colour(piece) == 0)
+}
+
+/// For each channel the sum of the values and of their squares.
+pub fn sums(pixels: &[u8], channels: usize) -> ([u64; 3], [u64; 3]) {
+    let (mut sums, mut squares) = ([0; 3], [0; 3]);
+    let value = |value: u8| (u32::from(value), u32::from(value) * u32::from(value));
+    if channels == 1 {
+        for piece in pixels.chunks(4096) {
+            let (mut sum, mut square) = (0_u32, 0_u32);
+            for &byte in piece {
+                let (v, s) = value(byte);
+                sum += v;
+                square += s;
+            }
+            sums[0] += u64::from(sum);
+            squares[0] += u64::from(square);
+        }
+        return (sums, squares);
+    }
+    for piece in pixels.as_chunks::<3>().0.chunks(4096) {
+        let (mut sum, mut square) = ([0_u32; 3], [0_u32; 3]);
+        for pixel in piece {
+            for channel in 0..3 {
+                let (v, s) = value(pixel[channel]);
+                sum[channel] += v;
+                square[channel] += s;
+            }
+        }
+        for channel in 0..3 {
+            sums[channel] += u64::from(sum[channel]);
+            squares[channel] += u64::from(square[channel]);
+        }
+    }
+    (sums, squares)
+}
+
+/// How many bytes have each value.
+pub fn histogram(bytes: &[u8]) -> [u64; 256] {
+    // Several tables, because equal neighbours would wait for each other.
+    let mut tables = [[0_u32; 256]; 4];
+    let (fours, rest) = bytes.as_chunks::<4>();
+    for four in fours {
+        for (table, &byte) in tables.iter_mut().zip(four) {
+            table[usize::from(byte)] += 1;
+        }
+    }
+    rest.iter().for_each(|&byte| tables[0][usize::from(byte)] += 1);
+    std::array::from_fn(|value| tables.iter().map(|table| u64::from(table[value])).sum())
+}
+
+/// How many RGB pixels have each perceived brightness, `sqrt(.241 R² + .691 G² + .068 B²)` rounded, as
+/// cleanvision's.
+pub fn brightness(rgb: &[u8]) -> [u64; 256] {
+    let mut values = Vec::with_capacity(rgb.len() / 3);
+    let square = |value: u8| f32::from(value) * f32::from(value);
+    values.extend(rgb.as_chunks::<3>().0.iter().map(|&[red, green, blue]| {
+        let value = (0.241 * square(red) + 0.691 * square(green) + 0.068 * square(blue)).sqrt();
+        // Not negative: adding a half and cutting is rounding.
+        (value + 0.5) as i32 as u8
+    }));
+    histogram(&values)
+}
+
+/// The sum and the sum of squares of the Laplacian (four neighbours less four times the pixel, edges
+/// repeated) of a gray picture of `width` pixels a row.
+pub fn laplacian(gray: &[u8], width: usize) -> (i64, i64) {
+    if width == 0 {
+        return (0, 0);
+    }
+    let rows: Vec<&[u8]> = gray.chunks_exact(width).collect();
+    let (mut sum, mut squares) = (0_i64, 0_i64);
+    let mut edges = vec![0_i16; width];
+    for (y, row) in rows.iter().enumerate() {
+        let above = rows[y.saturating_sub(1)];
+        let below = rows[(y + 1).min(rows.len() - 1)];
+        let value = |x: usize, left: usize, right: usize| {
+            let at = |row: &[u8], x: usize| i16::from(row[x]);
+            at(above, x) + at(below, x) + at(row, left) + at(row, right) - 4 * at(row, x)
+        };
+        edges[0] = value(0, 0, 1.min(width - 1));
+        edges[width - 1] = value(width - 1, width.saturating_sub(2), width - 1);
+        let (inner, n) = (&mut edges[1.min(width - 1)..width - 1], width.saturating_sub(2));
+        if n > 0 {
+            let near = row[..n].iter().zip(&row[2..]).zip(&row[1..]);
+            let far = above[1..].iter().zip(&below[1..]);
+            for (edge, (((&left, &right), &here), (&up, &down))) in inner.iter_mut().zip(near.zip(far)) {
+                *edge = i16::from(up) + i16::from(down) + i16::from(left) + i16::from(right)
+                    - 4 * i16::from(here);
+            }
+        }
+        for &edge in &edges {
+            sum += i64::from(edge);
+            squares += i64::from(i32::from(edge) * i32::from(edge));
+        }
+    }
+    (sum, squares)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn noise(n: usize) -> Vec<u8> {
+        let mut state = 5_u64;
+        let mut draw = || {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (state >> 40) as u8
+        };
+        (0..n).map(|_| draw()).collect()
+    }
+
+    #[test]
+    fn sums_and_counts_are_those_of_a_plain_loop() {
+        let rgb = noise(3 * 5000);
+        let (sums3, squares3) = sums(&rgb, 3);
+        let (sums1, squares1) = sums(&rgb, 1);
+        for channel in 0..3 {
+            let of_channel = || rgb.iter().skip(channel).step_by(3).map(|&v| u64::from(v));
+            assert_eq!(sums3[channel], of_channel().sum::<u64>());
+            assert_eq!(squares3[channel], of_channel().map(|v| v * v).sum::<u64>());
+        }
+        assert_eq!((sums1[0], squares1[0]), (sums3.iter().sum(), squares3.iter().sum()));
+        let counts = histogram(&rgb);
+        assert!((0..256).all(|v| counts[v] == rgb.iter().filter(|&&b| usize::from(b) == v).count() as u64));
+        assert_eq!(brightness(&rgb).iter().sum::<u64>(), 5000);
+        assert_eq!(brightness(&[255, 255, 255, 0, 0, 0, 10, 10, 10])[10], 1);
+    }
+
+    #[test]
+    fn a_single_pixel_of_colour_is_colour() {
+        let mut rgb: Vec<u8> = noise(2000).into_iter().flat_map(|v| [v; 3]).collect();
+        assert!(is_gray(&rgb) && is_gray(&[]));
+        rgb[5999] ^= 1;
+        assert!(!is_gray(&rgb));
+        rgb[5999] ^= 1;
+        rgb[0] ^= 128;
+        assert!(!is_gray(&rgb));
+    }
+
+    #[test]
+    fn the_laplacian_repeats_edges() {
+        for (width, height) in [(1, 1), (1, 5), (2, 3), (3, 2), (17, 9)] {
+            let gray = noise(width * height);
+            let at = |x: isize, y: isize| {
+                let (x, y) = (x.clamp(0, width as isize - 1), y.clamp(0, height as isize - 1));
+                i64::from(gray[y as usize * width + x as usize])
+            };
+            let (mut sum, mut squares) = (0, 0);
+            for y in 0..height as isize {
+                for x in 0..width as isize {
+                    let edge = at(x - 1, y) + at(x + 1, y) + at(x, y - 1) + at(x, y + 1) - 4 * at(x, y);
+                    sum += edge;
+                    squares += edge * edge;
+                }
+            }
+            assert_eq!(laplacian(&gray, width), (sum, squares), "{width}×{height}");
+        }
+    }
+}
