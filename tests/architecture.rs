@@ -76,7 +76,7 @@ const RULES: [Rule; 6] = [
     Rule {
         // `image` itself is a common word; the test of dependencies below holds it.
         words: &["image_hasher", "imageproc", "fast_image_resize", "zune_jpeg"],
-        places: &["data/"],
+        places: &["data/", "pixels/"],
     },
     Rule {
         words: &[

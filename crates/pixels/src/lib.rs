@@ -1,7 +1,8 @@
-//! What touches every pixel: decoding the common JPEG, and sums and counts over pixels.
+//! What touches every pixel: decoding the common JPEG, resizing, sums and counts over pixels.
 //!
-//! A crate of its own, without dependencies, so that it is always built optimized. It knows no file
+//! A crate of its own, so that it is always built optimized. It knows no file
 //! and no image but as bytes: one (gray) or three (RGB) a pixel, row by row.
 
 pub mod jpeg;
 pub mod measure;
+pub mod resize;

@@ -1,14 +1,11 @@
 //! Bringing a picture to a size: squash, crop, pad or letterbox, with antialiased interpolation.
 
-use std::cell::RefCell;
 use std::fmt;
 use std::str::FromStr;
 
 use anyhow::Context as _;
-use fast_image_resize::images::{TypedImage, TypedImageRef};
-use fast_image_resize::pixels::{U8, U8x3};
-use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
 use peregrine_pixels::jpeg::Plane;
+use peregrine_pixels::resize::{Kernel, resize};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -233,7 +230,6 @@ impl Source<'_> {
             Self::Pixels(pixels) => {
                 let channels = pixels.channels;
                 let image = Samples { width: pixels.width, height: pixels.height, data: &pixels.data };
-                let scale = if channels == 1 { scale::<U8> } else { scale::<U8x3> };
                 (channels, scale(image, channels, part, height, width, filter)?)
             }
             Self::Gray(plane) => (1, scale_plane(plane, plane, part, height, width, filter)?),
@@ -260,7 +256,7 @@ fn scale_plane(
     let (across, down) = (plane.across as f64, plane.down as f64);
     let part = [left / across, top / down, part_width / across, part_height / down];
     let image = Samples { width: plane.width as u32, height: plane.height as u32, data: &plane.data };
-    scale::<U8>(image, 1, Some(part), height, width, filter)
+    scale(image, 1, Some(part), height, width, filter)
 }
 
 #[derive(Clone, Copy)]
@@ -270,13 +266,7 @@ struct Samples<'a> {
     data: &'a [u8],
 }
 
-thread_local! {
-    static RESIZER: RefCell<Resizer> = RefCell::new(Resizer::new());
-}
-
-/// `image` of pixels of the type `P` (named, because the resizer's other entry, which looks it up,
-/// would compile it for all 16 types) at `height` × `width`.
-fn scale<P: PixelTrait>(
+fn scale(
     image: Samples,
     channels: u8,
     part: Option<[f64; 4]>,
@@ -284,28 +274,13 @@ fn scale<P: PixelTrait>(
     width: u32,
     filter: Filter,
 ) -> anyhow::Result<Vec<u8>> {
-    let algorithm = match filter {
-        Filter::Nearest => ResizeAlg::Nearest,
-        Filter::Bilinear => ResizeAlg::Convolution(FilterType::Bilinear),
-        Filter::Bicubic => ResizeAlg::Convolution(FilterType::CatmullRom),
-        Filter::Lanczos => ResizeAlg::Convolution(FilterType::Lanczos3),
+    let kernel = match filter {
+        Filter::Nearest => Kernel::Nearest,
+        Filter::Bilinear => Kernel::Bilinear,
+        Filter::Bicubic => Kernel::Bicubic,
+        Filter::Lanczos => Kernel::Lanczos,
     };
-    let mut options = ResizeOptions::new().resize_alg(algorithm).use_alpha(false);
-    if let Some([left, top, crop_width, crop_height]) = part {
-        options = options.crop(left, top, crop_width, crop_height);
-    }
-    let mut data = vec![0; width as usize * height as usize * usize::from(channels)];
-    let words = || format!("resizing {}×{} pixels to {width}×{height}", image.width, image.height);
-    let source =
-        TypedImageRef::<P>::from_buffer(image.width, image.height, image.data).with_context(words)?;
-    let mut target = TypedImage::<P>::from_buffer(width, height, &mut data).with_context(words)?;
-    // The resizer keeps its buffers; one that is in use further up this thread's stack (rayon can
-    // run one piece of work inside another) is left alone.
-    RESIZER
-        .with(|resizer| match resizer.try_borrow_mut() {
-            Ok(mut resizer) => resizer.resize_typed(&source, &mut target, &options),
-            Err(_) => Resizer::new().resize_typed(&source, &mut target, &options),
-        })
-        .with_context(words)?;
-    Ok(data)
+    resize(image.data, channels, (image.width, image.height), part, (width, height), kernel)
+        .map_err(anyhow::Error::msg)
+        .with_context(|| format!("resizing {}×{} pixels to {width}×{height}", image.width, image.height))
 }
