@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashSet};
 use super::check::Check;
 use super::examine::Examined;
 use super::judge::{Bench, Flag, Found};
-use super::near;
+use super::near::{NearParams, Small, near_duplicates as near_duplicates_of};
 use crate::manifest::Split;
 
 /// Equal images in different classes. The suggested label is the one that most of them have, if one
@@ -59,8 +59,13 @@ pub(super) fn exact_duplicates(bench: &Bench) -> Found {
 
 /// Images that are almost another one which is more worth keeping.
 pub(super) fn near_duplicates(bench: &Bench) -> Found {
-    let (distance, similarity) =
-        (bench.params.near_duplicate_distance, bench.params.near_duplicate_similarity);
+    let params = NearParams {
+        distance: bench.params.near_duplicate_distance,
+        similarity: bench.params.near_duplicate_similarity,
+        flips: bench.params.near_duplicate_flips,
+        rotations: bench.params.near_duplicate_rotations,
+        crops: bench.params.near_duplicate_crops,
+    };
     // Images that an earlier check only reported (`keep`) as equal are no near duplicates.
     let equal: HashSet<&str> = bench
         .findings()
@@ -76,9 +81,13 @@ pub(super) fn near_duplicates(bench: &Bench) -> Found {
         .map(|(index, _, _)| index)
         .collect();
     order.sort_by_key(|&index| rank(bench, index));
-    let small = |&index: &usize| bench.seen[index].as_ref().map_or(&[][..], |seen| seen.small.as_slice());
-    let pictures: Vec<&[u8]> = order.iter().map(small).collect();
-    let found = near::near_duplicates(&pictures, distance, similarity);
+    let small = |&index: &usize| {
+        let seen = bench.seen[index].as_ref().ok();
+        let side = seen.map_or(0, |seen| seen.width.min(seen.height));
+        Small { gray: seen.map_or(&[][..], |seen| seen.small.as_slice()), side }
+    };
+    let pictures: Vec<Small> = order.iter().map(small).collect();
+    let found = near_duplicates_of(&pictures, &params);
     let flags = order.iter().zip(found).filter_map(|(&index, near)| {
         let near = near?;
         let of = order[near.of];
@@ -87,10 +96,18 @@ pub(super) fn near_duplicates(bench: &Bench) -> Found {
         } else {
             format!(", which is of class `{}`", bench.class(bench.label(of)))
         };
-        let detail = format!("{:.1} % the same as `{}`{class}", 100.0 * near.similarity, bench.image(of).id);
+        let how = match (near.turned, near.cut) {
+            (false, false) => "",
+            (false, true) => "shifted or cut, ",
+            (true, false) => "mirrored or turned, ",
+            (true, true) => "mirrored or turned, and shifted or cut, ",
+        };
+        let percent = 100.0 * near.similarity;
+        let detail = format!("{how}{percent:.1} % the same as `{}`{class}", bench.image(of).id);
         Some(Flag { score: Some(near.similarity), of: Some(of), ..Flag::new(index, detail) })
     });
-    let rule = format!("hashes within {distance} bits and correlation of at least {similarity}");
+    let rule =
+        format!("hashes within {} bits and similarity of at least {}", params.distance, params.similarity);
     Found::new(rule, flags.collect())
 }
 

@@ -62,12 +62,15 @@ pub struct Clean {
     /// Whether copies cut from a part of the picture (at least 75 % of each side) are near
     /// duplicates.
     pub near_duplicate_crops: bool,
-    /// The largest Hamming distance, from 0 to 16 of 64 bits, at which two perceptual hashes make
+    /// The largest Hamming distance, from 0 to 40 of 128 bits, at which two perceptual hashes make
     /// two images candidates for near duplicates.
-    #[schemars(range(min = 0, max = 16))]
+    #[schemars(range(min = 0, max = 40))]
     pub near_duplicate_distance: u32,
-    /// The smallest correlation of their pixels, from 0.5 to 1, at which candidates are near
-    /// duplicates; blind to brightness and contrast.
+    /// The smallest similarity, from 0.5 to 1, at which candidates are near duplicates: 1 less half of
+    /// what the correlation of their details (what is left without the mean of the surroundings) lacks
+    /// to 1, and less twice what the correlation of their pixels lacks, after one was laid over the
+    /// other; blind to brightness and contrast. More is asked of mirrored, turned and cut copies, and
+    /// of images that have many look-alikes.
     #[schemars(range(min = 0.5, max = 1.0))]
     pub near_duplicate_similarity: f64,
     /// What happens to images of almost one flat colour.
@@ -153,8 +156,8 @@ impl Default for Clean {
             near_duplicate_flips: true,
             near_duplicate_rotations: true,
             near_duplicate_crops: true,
-            near_duplicate_distance: 6,
-            near_duplicate_similarity: 0.992,
+            near_duplicate_distance: 28,
+            near_duplicate_similarity: 0.82,
             low_information: Action::Drop,
             low_information_threshold: 1.0,
             low_contrast_threshold: 0.006,
@@ -202,7 +205,7 @@ impl Stage for Clean {
     fn check(&self) -> Vec<ParamProblem> {
         let ranges = [
             ("max_bad_fraction", self.max_bad_fraction, 0.0, 1.0),
-            ("near_duplicate_distance", f64::from(self.near_duplicate_distance), 0.0, 16.0),
+            ("near_duplicate_distance", f64::from(self.near_duplicate_distance), 0.0, 40.0),
             ("near_duplicate_similarity", self.near_duplicate_similarity, 0.5, 1.0),
             ("low_information_threshold", self.low_information_threshold, 0.0, 8.0),
             ("low_contrast_threshold", self.low_contrast_threshold, 0.0, 0.5),

@@ -1,0 +1,73 @@
+//! Finds hashes within a distance of another one without looking at all of them.
+//!
+//! Hashes are cut into bands of bits; only those that agree in one band are compared. The bands grow
+//! with the number of hashes, so that the lists behind them stay short.
+
+use rayon::prelude::*;
+
+use super::window::Hash;
+
+/// How many hashes of a list are compared at most, the first ones: keeps sets of look-alikes from
+/// taking quadratic time.
+const LIST: usize = 64;
+
+/// Hashes by their bands.
+pub(super) struct Index {
+    hashes: Vec<Hash>,
+    bits: usize,
+    /// For each band, where the list of each value begins, and the lists.
+    bands: Vec<(Vec<u32>, Vec<u32>)>,
+}
+
+impl Index {
+    /// An index of `hashes`, of which there are fewer than 2³².
+    pub fn of(hashes: Vec<Hash>) -> Self {
+        let bits = (hashes.len().max(2).ilog2() as usize + 1).clamp(12, 21);
+        let band = |number: usize| {
+            let values = || hashes.iter().map(|&hash| value(hash, number, bits));
+            let mut starts = vec![0_u32; (1 << bits) + 1];
+            values().for_each(|value| starts[value + 1] += 1);
+            let mut sum = 0;
+            for start in &mut starts {
+                sum += *start;
+                *start = sum;
+            }
+            let mut next = starts.clone();
+            let mut lists = vec![0; hashes.len()];
+            for (hash, value) in values().enumerate() {
+                lists[next[value] as usize] = hash as u32;
+                next[value] += 1;
+            }
+            (starts, lists)
+        };
+        let bands = (0..128 / bits).into_par_iter().map(band).collect();
+        Self { hashes, bits, bands }
+    }
+
+    /// Gives `take` the hashes that are within `distance` of `hash` and share a band, as their
+    /// places and distances; some several times.
+    pub fn near(&self, hash: Hash, distance: u32, mut take: impl FnMut(usize, u32)) {
+        for (number, (starts, lists)) in self.bands.iter().enumerate() {
+            let value = value(hash, number, self.bits);
+            let list = &lists[starts[value] as usize..starts[value + 1] as usize];
+            for &other in list.iter().take(LIST) {
+                let other = other as usize;
+                let found = self.hashes[other].distance(hash);
+                if found <= distance {
+                    take(other, found);
+                }
+            }
+        }
+    }
+
+    /// The hash at `place`.
+    pub fn hash(&self, place: usize) -> Hash {
+        self.hashes[place]
+    }
+}
+
+/// The value of the band `number`.
+fn value(hash: Hash, number: usize, bits: usize) -> usize {
+    let all = (u128::from(hash.down) << 64) | u128::from(hash.right);
+    (all >> (number * bits)) as usize & ((1 << bits) - 1)
+}
