@@ -6,12 +6,18 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use peregrine_data::clean::examine::{Examined, look};
+use peregrine_data::clean::examine::{self, Examined};
 use peregrine_data::clean::near::{NearParams, Small, near_pairs};
-use peregrine_data::decode::{Pixels, decode, encode_png};
+use peregrine_data::decode::{Decoded, Pixels, decode, encode_png};
 
 #[path = "../tests/data/plant.rs"]
 mod plant;
+
+/// What is seen of pixels.
+fn look(pixels: &Pixels) -> Examined {
+    let decoded = Decoded { pixels: pixels.clone(), format: "png", mode: "rgb" };
+    examine::look(&decoded.into()).unwrap()
+}
 
 fn files(folder: &Path, found: &mut Vec<PathBuf>) {
     let mut entries: Vec<PathBuf> =
@@ -45,7 +51,7 @@ fn main() {
         all.push(decode(&copy.file).unwrap().pixels);
     }
     let started = Instant::now();
-    let seen: Vec<Examined> = all.iter().map(|pixels| look(pixels).unwrap()).collect();
+    let seen: Vec<Examined> = all.iter().map(|pixels| look(pixels)).collect();
     let looked = started.elapsed().as_secs_f64() / seen.len() as f64;
     let small: Vec<Small> =
         seen.iter().map(|seen| Small { gray: &seen.small, side: seen.width.min(seen.height) }).collect();

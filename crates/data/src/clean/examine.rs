@@ -10,7 +10,7 @@ use super::scores::{Scores, VERSION};
 use crate::decode::{self, Pixels, Raster, Unreadable};
 use crate::files;
 use crate::manifest::ImageRecord;
-use crate::pack::Recipe;
+use crate::pack::{Recipe, fit_raster_within};
 
 /// What is remembered of a readable image.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +23,8 @@ pub struct Examined {
     pub width: u32,
     /// The height in pixels, upright.
     pub height: u32,
+    /// Its colours: 8×8 values of blueness, then 8×8 of redness, 128 being gray.
+    pub chroma: Vec<u8>,
     /// What it looks like.
     pub quality: Quality,
 }
@@ -111,13 +113,36 @@ pub fn examine(record: &ImageRecord) -> anyhow::Result<Result<Examined, Unreadab
 /// # Errors
 /// When there are none.
 pub fn look(raster: &Raster) -> anyhow::Result<Examined> {
+    // Everything but the content is measured on a smaller copy, so that it takes the same time and
+    // means the same whatever the size.
+    let smaller = fit_raster_within(raster, raster.channels, quality::SIDE)?;
+    let small = Recipe::default().apply(&smaller, SMALL, SMALL)?;
     Ok(Examined {
         content: content(&raster.pixels()),
-        small: Recipe::default().apply_to(raster, 1, SMALL, SMALL)?.data,
+        chroma: chroma(&small),
+        small: small.to_gray().data,
         width: raster.width,
         height: raster.height,
-        quality: quality::measure(raster)?,
+        quality: quality::measure(&smaller)?,
     })
+}
+
+/// The colours of `small`, as [`Examined::chroma`].
+fn chroma(small: &Pixels) -> Vec<u8> {
+    const PARTS: usize = 8;
+    let cell = SMALL as usize / PARTS;
+    let mut sums = [[0_i32; PARTS * PARTS]; 2];
+    if small.channels == 3 {
+        for (at, &[red, green, blue]) in small.data.as_chunks::<3>().0.iter().enumerate() {
+            let (y, x) = (at / SMALL as usize / cell, at % SMALL as usize / cell);
+            let [red, green, blue] = [red, green, blue].map(i32::from);
+            // ITU-R BT.601, in thousandths.
+            sums[0][y * PARTS + x] += -169 * red - 331 * green + 500 * blue;
+            sums[1][y * PARTS + x] += 500 * red - 419 * green - 81 * blue;
+        }
+    }
+    let mean = |sum: &i32| (128 + sum / (1000 * (cell * cell) as i32)).clamp(0, 255) as u8;
+    sums.iter().flatten().map(mean).collect()
 }
 
 fn content(pixels: &Pixels) -> blake3::Hash {

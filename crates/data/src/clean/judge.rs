@@ -10,6 +10,8 @@ use super::check::{Action, Check};
 use super::duplicates;
 use super::examine::Examined;
 use super::labels::LabelHealth;
+use super::odd;
+use super::outliers;
 use super::overrides::{Overruled, Resolved, Verdict};
 use super::quality;
 use super::report::{CheckSummary, ClassSummary, CleanReport, Finding};
@@ -39,12 +41,12 @@ const RULES: [Rule; 14] = [
     Rule { check: Check::Dark, action: |p| p.dark, find: quality::dark },
     Rule { check: Check::Bright, action: |p| p.bright, find: quality::bright },
     Rule { check: Check::Blurry, action: |p| p.blurry, find: quality::blurry },
-    Rule { check: Check::OddAspect, action: |p| p.odd_aspect, find: |_| Found::default() },
-    Rule { check: Check::OddSize, action: |p| p.odd_size, find: |_| Found::default() },
-    Rule { check: Check::Grayscale, action: |p| p.grayscale, find: |_| Found::default() },
-    Rule { check: Check::ConstantBorder, action: |p| p.constant_border, find: |_| Found::default() },
+    Rule { check: Check::OddAspect, action: |p| p.odd_aspect, find: odd::odd_aspect },
+    Rule { check: Check::OddSize, action: |p| p.odd_size, find: odd::odd_size },
+    Rule { check: Check::Grayscale, action: |p| p.grayscale, find: odd::grayscale },
+    Rule { check: Check::ConstantBorder, action: |p| p.constant_border, find: odd::constant_border },
     Rule { check: Check::NearDuplicate, action: |p| p.near_duplicates, find: duplicates::near_duplicates },
-    Rule { check: Check::Outlier, action: |p| p.outlier, find: |_| Found::default() },
+    Rule { check: Check::Outlier, action: |p| p.outlier, find: outliers::outliers },
     Rule { check: Check::WrongLabel, action: |p| p.wrong_label, find: wrong_label::wrong_labels },
 ];
 
@@ -97,6 +99,8 @@ pub(super) struct Bench<'a> {
     pub seen: &'a [Result<Examined, Unreadable>],
     /// What networks that did not see the images think of them.
     pub predictions: Option<&'a OutOfFold>,
+    /// How usual each image is among all; see [`outliers::grades`].
+    pub outliers: &'a [Option<f64>],
     /// What to look for.
     pub params: &'a Clean,
     /// The images as they are by now.
@@ -111,11 +115,12 @@ pub(super) struct Bench<'a> {
 
 /// The images that stay, in their order, and the report without thumbnails. `seen` is what was seen
 /// of each image of `manifest`, `predictions` what networks that did not see them think of the
-/// images; `overrides` has the last word.
+/// images, `outliers` how usual each is; `overrides` has the last word.
 pub(super) fn judge(
     manifest: &Manifest,
     seen: &[Result<Examined, Unreadable>],
     predictions: Option<&OutOfFold>,
+    outliers: &[Option<f64>],
     params: &Clean,
     overrides: &Resolved,
 ) -> (Vec<ImageRecord>, CleanReport) {
@@ -123,6 +128,7 @@ pub(super) fn judge(
         manifest,
         seen,
         predictions,
+        outliers,
         params,
         records: manifest.images.clone(),
         stays: vec![true; seen.len()],

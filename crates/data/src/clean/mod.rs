@@ -10,6 +10,8 @@ pub mod examine;
 mod judge;
 pub mod labels;
 pub mod near;
+mod odd;
+mod outliers;
 pub mod overrides;
 pub mod quality;
 mod report;
@@ -116,12 +118,14 @@ pub struct Clean {
     pub grayscale_threshold: f64,
     /// What happens to images with a border of one colour.
     pub constant_border: Action,
-    /// The share of an image's area, from 0 to 1, above which its border of one colour is odd.
+    /// The share of an image's area, from 0 to 1, above which its border of one colour is odd; where more
+    /// than a quarter of the images have such a border, it is normal.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub constant_border_threshold: f64,
     /// What happens to images unlike all others.
     pub outlier: Action,
-    /// The score of an image, from 0 (unlike all others) to 1, below which it is an outlier.
+    /// The distance of the median image from its neighbours over that of an image from its own, from 0
+    /// (unlike all others) to 1, below which the image is an outlier.
     #[schemars(range(min = 0.0, max = 1.0))]
     pub outlier_threshold: f64,
     /// What happens to images whose label the out-of-fold predictions don't believe; nothing is looked
@@ -157,7 +161,7 @@ impl Default for Clean {
             near_duplicate_rotations: true,
             near_duplicate_crops: true,
             near_duplicate_distance: 28,
-            near_duplicate_similarity: 0.82,
+            near_duplicate_similarity: 0.88,
             low_information: Action::Drop,
             low_information_threshold: 1.0,
             low_contrast_threshold: 0.006,
@@ -174,9 +178,9 @@ impl Default for Clean {
             grayscale: Action::Keep,
             grayscale_threshold: 0.1,
             constant_border: Action::Keep,
-            constant_border_threshold: 0.3,
+            constant_border_threshold: 0.05,
             outlier: Action::Keep,
-            outlier_threshold: 0.05,
+            outlier_threshold: 0.5,
             wrong_label: Action::Keep,
             wrong_label_filter: LabelFilter::PruneByNoiseRate,
             wrong_label_threshold: 0.0,
@@ -310,10 +314,11 @@ pub fn clean_with(
     let earlier = cx.earlier::<Scores>(Clean::KIND, SCORES.name);
     let seen = examine_all(cx, &manifest.images, earlier)?.seen;
     guard(manifest, &seen, params.max_bad_fraction)?;
-    let (kept, mut report) = judge::judge(manifest, &seen, predictions, params, &resolved);
+    let usual = outliers::grades(&seen);
+    let (kept, mut report) = judge::judge(manifest, &seen, predictions, &usual, params, &resolved);
     report.overrides.warn(&overrides.file);
     report.thumbnails = thumbnails::thumbnails(manifest, &report, params.thumbnails as usize, cx)?;
-    let scores = Scores::of(manifest, seen, &report, params);
+    let scores = Scores::of(manifest, seen, &usual, &report, params);
     Ok(Cleaned { manifest: manifest.with_images(kept), report, scores })
 }
 

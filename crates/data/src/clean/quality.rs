@@ -1,4 +1,4 @@
-//! What a picture looks like in five numbers, all independent of its size.
+//! What a picture looks like in a few numbers, all independent of its size.
 //!
 //! Darkness and brightness follow cleanvision (the 99th and 5th percentile of perceived
 //! brightness): a picture on a black background is not dark as long as something in it is bright.
@@ -8,13 +8,13 @@ use peregrine_pixels::measure;
 use super::Clean;
 use super::examine::Examined;
 use super::judge::{Bench, Flag, Found};
-use crate::decode::{Pixels, Raster};
+use super::odd;
+use crate::decode::Pixels;
 use crate::manifest::ImageRecord;
-use crate::pack::fit_raster_within;
 
 /// The longest side at which quality is measured, in pixels: larger pictures are shrunk first, so
 /// that sharpness does not depend on resolution.
-const SIDE: u32 = 256;
+pub const SIDE: u32 = 256;
 
 /// What a picture looks like.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -29,15 +29,19 @@ pub struct Quality {
     pub sharpness: f64,
     /// The standard deviation of the gray values, in 0..1.
     pub contrast: f64,
+    /// How colourful it is: the 99th percentile of the difference between the channels, in 0..1.
+    pub colour: f64,
+    /// The share of the height that bars of one colour take at the top and the bottom, and that of the
+    /// width at the left and the right.
+    pub bars: (f64, f64),
 }
 
-/// Measures the picture.
+/// Measures `small`, a picture of at most [`SIDE`] pixels a side.
 ///
 /// # Errors
 /// When the picture has no pixels.
-pub fn measure(raster: &Raster) -> anyhow::Result<Quality> {
-    let small = fit_raster_within(raster, raster.channels, SIDE)?;
-    let (highlights, shadows) = brightness(&small);
+pub fn measure(small: &Pixels) -> anyhow::Result<Quality> {
+    let (highlights, shadows) = brightness(small);
     let gray = small.to_gray();
     let (entropy, variance) = entropy_and_variance(&gray.data);
     let laplacian = laplacian_variance(&gray);
@@ -47,21 +51,38 @@ pub fn measure(raster: &Raster) -> anyhow::Result<Quality> {
         entropy,
         sharpness: if variance > 0.0 { laplacian / variance } else { 0.0 },
         contrast: variance.sqrt() / 255.0,
+        colour: odd::colour(small),
+        bars: odd::bars(small),
     })
 }
 
 /// The 99th and 5th percentile of perceived brightness, `sqrt(.241 R² + .691 G² + .068 B²)`.
 fn brightness(pixels: &Pixels) -> (f64, f64) {
-    let gray = pixels.channels == 1;
-    let histogram = if gray { measure::histogram(&pixels.data) } else { measure::brightness(&pixels.data) };
-    let total: u64 = histogram.iter().sum();
+    const FINE: f32 = 8.0;
+    let mut histogram = [0_usize; 255 * 8 + 1];
+    if pixels.channels == 1 {
+        pixels.data.iter().for_each(|&value| histogram[8 * usize::from(value)] += 1);
+    } else {
+        for &[red, green, blue] in pixels.data.as_chunks::<3>().0 {
+            let square = |value: u8| f32::from(value) * f32::from(value);
+            let value = (0.241 * square(red) + 0.691 * square(green) + 0.068 * square(blue)).sqrt();
+            histogram[((FINE * value).round() as usize).min(255 * 8)] += 1;
+        }
+    }
+    let total: usize = histogram.iter().sum();
+    // As numpy: between the two nearest pixels.
     let percentile = |share: f64| {
-        let mut left = (share * total as f64).ceil().max(1.0) as u64;
-        let at = histogram.iter().position(|&count| {
-            left = left.saturating_sub(count);
-            left == 0
-        });
-        at.unwrap_or(255) as f64 / 255.0
+        let place = share * total.saturating_sub(1) as f64;
+        let value = |index: usize| {
+            let mut left = index + 1;
+            let at = histogram.iter().position(|&count| {
+                left = left.saturating_sub(count);
+                left == 0
+            });
+            at.unwrap_or(255 * 8) as f64 / (255.0 * 8.0)
+        };
+        let (low, high) = (value(place.floor() as usize), value(place.ceil() as usize));
+        low + (high - low) * place.fract()
     };
     (percentile(0.99), percentile(0.05))
 }
@@ -100,7 +121,8 @@ pub(super) fn grade_information(quality: &Quality) -> f64 {
     (0.1 * quality.entropy).min(1.0)
 }
 
-/// How sharp it is, in 0..1.
+/// How sharp it is, in 0..1. Not cleanvision's score, which depends on contrast and, below 64 pixels, on
+/// the size.
 pub(super) fn grade_sharpness(quality: &Quality) -> f64 {
     1.0 - (-10.0 * quality.sharpness).exp()
 }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::examine::Examined;
 use super::near::SMALL;
 use super::quality::{self, Quality};
-use super::{Check, Clean, CleanReport};
+use super::{Check, Clean, CleanReport, odd};
 use crate::decode::Unreadable;
 use crate::manifest::{Manifest, read_json, write_json};
 use crate::table;
@@ -38,8 +38,8 @@ pub struct ScoredImage {
 pub struct CheckScores {
     /// The check.
     pub check: Check,
-    /// For each image, from 0 (bad) to 1 (good); none where the check did not look at it, because
-    /// it is unreadable.
+    /// For each image, from 0 (bad) to 1 (good); none where the check could not say, because the image
+    /// is unreadable or there are too few others.
     pub images: Vec<Option<f32>>,
 }
 
@@ -70,16 +70,18 @@ pub struct Scores {
 
 impl Scores {
     /// The scores of the images of `manifest`, of which `seen` was seen and `report` found.
-    pub fn of(
+    pub(super) fn of(
         manifest: &Manifest,
         seen: Vec<Result<Examined, Unreadable>>,
+        outliers: &[Option<f64>],
         report: &CleanReport,
         params: &Clean,
     ) -> Self {
         let image =
             |image: &crate::ImageRecord| ScoredImage { id: image.id.clone(), digest: image.digest.clone() };
         let images: Vec<ScoredImage> = manifest.images.iter().map(image).collect();
-        let scores = |check| CheckScores { check, images: scores(check, &images, &seen, report, params) };
+        let scores =
+            |check| CheckScores { check, images: scores(check, &images, &seen, outliers, report, params) };
         let checks = Check::ALL.into_iter().map(scores).collect();
         Self { version: VERSION, images, checks, seen }
     }
@@ -96,8 +98,9 @@ fn scores(
     check: Check,
     images: &[ScoredImage],
     seen: &[Result<Examined, Unreadable>],
+    outliers: &[Option<f64>],
     report: &CleanReport,
-    _params: &Clean,
+    params: &Clean,
 ) -> Vec<Option<f32>> {
     let readable = |grade: &dyn Fn(&Examined) -> f64| {
         seen.iter().map(|seen| Some(grade(seen.as_ref().ok()?) as f32)).collect()
@@ -108,6 +111,14 @@ fn scores(
         Check::Bright => readable(&|seen| quality::grade_bright(&seen.quality)),
         Check::LowInformation => readable(&|seen| quality::grade_information(&seen.quality)),
         Check::Blurry => readable(&|seen| quality::grade_sharpness(&seen.quality)),
+        Check::OddAspect => readable(&odd::aspect),
+        Check::OddSize => {
+            let (sizes, _) = odd::sizes(seen, params.odd_size_threshold);
+            sizes.into_iter().map(|score| score.map(|score| score as f32)).collect()
+        }
+        Check::Grayscale => readable(&|seen| if odd::is_gray(seen) { 0.0 } else { 1.0 }),
+        Check::ConstantBorder => readable(&|seen| 1.0 - odd::frame(seen)),
+        Check::Outlier => outliers.iter().map(|score| score.map(|score| score as f32)).collect(),
         _ => {
             let findings = report.findings.iter().filter(|finding| finding.check == check);
             let found: HashMap<&str, f64> =
@@ -132,18 +143,20 @@ struct Head {
 }
 
 /// The numbers of [`Quality`], in the order of the file.
-const NUMBERS: usize = 5;
+const NUMBERS: usize = 8;
 /// The length of one image in the file of measures.
-const RECORD: usize = 32 + 2 * 4 + NUMBERS * 8 + (SMALL * SMALL) as usize;
+const RECORD: usize = 32 + 2 * 4 + NUMBERS * 8 + CHROMA + (SMALL * SMALL) as usize;
+const CHROMA: usize = 2 * 8 * 8;
 
 fn encode(seen: &Examined, out: &mut Vec<u8>) {
     out.extend_from_slice(seen.content.as_bytes());
     out.extend_from_slice(&seen.width.to_le_bytes());
     out.extend_from_slice(&seen.height.to_le_bytes());
-    let Quality { highlights, shadows, entropy, sharpness, contrast } = seen.quality;
-    for number in [highlights, shadows, entropy, sharpness, contrast] {
+    let Quality { highlights, shadows, entropy, sharpness, contrast, colour, bars } = seen.quality;
+    for number in [highlights, shadows, entropy, sharpness, contrast, colour, bars.0, bars.1] {
         out.extend_from_slice(&number.to_le_bytes());
     }
+    out.extend_from_slice(&seen.chroma);
     out.extend_from_slice(&seen.small);
 }
 
@@ -156,13 +169,15 @@ fn decode(record: &[u8]) -> Option<Examined> {
         let (bytes, rest) = record.split_first_chunk::<8>()?;
         (*number, record) = (f64::from_le_bytes(*bytes), rest);
     }
-    let [highlights, shadows, entropy, sharpness, contrast] = numbers;
+    let [highlights, shadows, entropy, sharpness, contrast, colour, across, down] = numbers;
+    let (chroma, small) = record.split_at_checked(CHROMA)?;
     Some(Examined {
         content: blake3::Hash::from_bytes(*content),
         width: u32::from_le_bytes(*width),
         height: u32::from_le_bytes(*height),
-        small: record.get(..(SMALL * SMALL) as usize)?.to_vec(),
-        quality: Quality { highlights, shadows, entropy, sharpness, contrast },
+        chroma: chroma.to_vec(),
+        small: small.get(..(SMALL * SMALL) as usize)?.to_vec(),
+        quality: Quality { highlights, shadows, entropy, sharpness, contrast, colour, bars: (across, down) },
     })
 }
 

@@ -76,7 +76,7 @@ pub(super) fn likeness(a: Part, b: Part, crops: bool) -> Option<Likeness> {
     let (mut in_a, mut in_b) = (Vec::new(), Vec::new());
     let mut best: Option<Likeness> = None;
     // What a first look must show, a second, and all others.
-    for least in [0.6, 0.75, 0.85, 0.85, 0.85] {
+    for least in [0.5, 0.7, 0.8, 0.8, 0.8, 0.8] {
         let (a_across, b_across) = across.overlap();
         let (a_down, b_down) = down.overlap();
         if b_across.length().min(b_down.length()) < 0.8 * SIDE as f32 {

@@ -22,7 +22,7 @@ use window::{Integral, KNOWN, Signs, Turn, Window, windows};
 pub use window::SMALL;
 
 /// How many images an image is compared with at most, those of the nearest hashes.
-const COMPARED: usize = 12;
+const COMPARED: usize = 16;
 /// In how many ways two images are compared at most.
 const WAYS: usize = 2;
 /// An image with at least this many others at some similarity is one of a crowd: that similarity
@@ -58,7 +58,7 @@ pub struct NearParams {
 
 impl Default for NearParams {
     fn default() -> Self {
-        Self { distance: 28, similarity: 0.82, flips: true, rotations: true, crops: true }
+        Self { distance: 28, similarity: 0.88, flips: true, rotations: true, crops: true }
     }
 }
 
@@ -265,14 +265,17 @@ impl<'a> Search<'a> {
 
     fn is_near(&self, pair: &NearPair) -> bool {
         let apart = 1.0 - self.params.similarity;
-        let least = match (pair.turned, pair.cut) {
-            (true, _) => 1.0 - apart / 2.0,
-            (false, true) => 1.0 - apart * 0.75,
-            (false, false) => 1.0 - apart,
+        let (turned, cut) = (pair.turned || (pair.cut && !self.params.crops), pair.cut);
+        let strictness = match (turned, cut) {
+            (false, false) => 1.0,
+            (false, true) => 0.75,
+            (true, false) => 0.5,
+            (true, true) => 0.4,
         };
+        let least = 1.0 - apart * strictness;
         let crowd = self.crowds[pair.first].max(self.crowds[pair.second]);
-        // A quarter as far from each other as from their crowds; but a crowd may be one of copies.
-        pair.similarity >= least.max((1.0 - 0.25 * (1.0 - crowd)).min(SURE))
+        // A fifth as far from each other as from their crowds; but a crowd may be one of copies.
+        pair.similarity >= least.max((1.0 - 0.2 * (1.0 - crowd)).min(SURE))
     }
 }
 

@@ -1,0 +1,192 @@
+//! Images unlike all others, without a network: how far each is from its nearest neighbours, by layout
+//! of brightness and colour, edges, histogram, size and shape.
+//!
+//! The distance counts as it is, relative to the median image's. Relative to the neighbours' own
+//! distances (local outlier factor) it was worse on planted images: sets with clusters (frames of
+//! videos) make whatever lies beside a cluster an outlier.
+
+use rayon::prelude::*;
+
+use super::examine::Examined;
+use super::judge::{Bench, Flag, Found};
+use super::near::SMALL;
+use crate::decode::Unreadable;
+use crate::manifest::ImageRecord;
+
+/// With how many images each is compared at most: beyond that an evenly spaced part of all.
+const REFERENCES: usize = 4096;
+/// How many neighbours count; more than planted strangers usually have of each other.
+const NEIGHBOURS: usize = 30;
+/// The fewest images of which one can be unlike the others.
+const FEWEST: usize = 50;
+const SIDE: usize = SMALL as usize;
+/// How far a feature may lie from its median, in deviations: one feature alone makes no outlier.
+const MOST: f32 = 8.0;
+
+/// How usual each readable image is: the median image's mean distance to its nearest neighbours over
+/// the image's own, at most 1. None for all where there are too few to say.
+pub(super) fn grades(seen: &[Result<Examined, Unreadable>]) -> Vec<Option<f64>> {
+    let readable: Vec<&Examined> = seen.iter().flatten().collect();
+    if readable.len() < FEWEST {
+        return vec![None; seen.len()];
+    }
+    let mut features: Vec<Vec<f32>> = readable.par_iter().map(|seen| describe(seen)).collect();
+    standardize(&mut features);
+    let step = features.len().div_ceil(REFERENCES);
+    let references: Vec<usize> = (0..features.len()).step_by(step).collect();
+    let count = (NEIGHBOURS / step).max(5);
+    let distance = |index: usize| remoteness(&features, index, &references, count);
+    let distances: Vec<f64> = (0..features.len()).into_par_iter().map(distance).collect();
+    let mut sorted = distances.clone();
+    sorted.sort_by(f64::total_cmp);
+    let median = sorted[sorted.len() / 2];
+    let mut grades =
+        distances.iter().map(|&distance| if distance > median { median / distance } else { 1.0 });
+    seen.iter().map(|seen| seen.as_ref().ok().and_then(|_| grades.next())).collect()
+}
+
+/// Unlike all the others.
+pub(super) fn outliers(bench: &Bench) -> Found {
+    let threshold = bench.params.outlier_threshold;
+    let flag = |(index, _, _): (usize, &ImageRecord, &Examined)| {
+        let score = bench.outliers.get(index).copied().flatten().filter(|&score| score < threshold)?;
+        let detail = format!("{:.1} times as far from its neighbours as the median image", 1.0 / score);
+        Some(Flag { score: Some(score), ..Flag::new(index, detail) })
+    };
+    let flags = bench.standing().filter_map(flag).collect();
+    Found::new(
+        format!("more than {:.1} times as far as the median from its neighbours", 1.0 / threshold),
+        flags,
+    )
+}
+
+/// The mean distance of an image to the `count` nearest of `references`.
+fn remoteness(features: &[Vec<f32>], index: usize, references: &[usize], count: usize) -> f64 {
+    let own = &features[index];
+    let mut nearest: Vec<f32> = Vec::with_capacity(count + 1);
+    for &other in references.iter().filter(|&&other| other != index) {
+        let limit = if nearest.len() < count { f32::INFINITY } else { nearest[count - 1] };
+        let mut sum = 0.0;
+        // Most are given up after a part of the features.
+        for (own, other) in own.chunks(32).zip(features[other].chunks(32)) {
+            sum += own.iter().zip(other).map(|(a, b)| (a - b) * (a - b)).sum::<f32>();
+            if sum > limit {
+                break;
+            }
+        }
+        if sum <= limit {
+            let place = nearest.partition_point(|&near| near <= sum);
+            nearest.insert(place, sum);
+            nearest.truncate(count);
+        }
+    }
+    nearest.iter().map(|&square| f64::from(square).sqrt()).sum::<f64>() / nearest.len().max(1) as f64
+}
+
+/// Brings every feature to deviation 1 around its median.
+fn standardize(features: &mut [Vec<f32>]) {
+    let count = features.len() as f64;
+    for at in 0..features.first().map_or(0, Vec::len) {
+        let mut values: Vec<f32> = features.iter().map(|features| features[at]).collect();
+        values.sort_by(f32::total_cmp);
+        let median = values[values.len() / 2];
+        let mean = values.iter().map(|&value| f64::from(value)).sum::<f64>() / count;
+        let variance = values.iter().map(|&value| (f64::from(value) - mean).powi(2)).sum::<f64>() / count;
+        let deviation = variance.sqrt() as f32 + 1e-3;
+        for features in features.iter_mut() {
+            features[at] = ((features[at] - median) / deviation).clamp(-MOST, MOST);
+        }
+    }
+}
+
+/// An image in 261 numbers.
+fn describe(seen: &Examined) -> Vec<f32> {
+    let mut features = Vec::with_capacity(261);
+    let gray: Vec<f32> = seen.small.iter().map(|&value| f32::from(value)).collect();
+    features.extend(pool(&gray, SIDE, 8).iter().map(|mean| mean / 64.0));
+    let chroma: Vec<f32> = seen.chroma.iter().map(|&value| f32::from(value) - 128.0).collect();
+    for plane in chroma.chunks(64) {
+        features.extend(pool(plane, 8, 4).iter().map(|mean| mean / 24.0));
+    }
+    let strength = edges(&gray, &mut features);
+    let mut histogram = [0.0_f32; 16];
+    seen.small.iter().for_each(|&value| histogram[usize::from(value / 16)] += 1.0);
+    features.extend(histogram.map(|count| 2.0 * (count / gray.len() as f32).sqrt()));
+    let (width, height) = (f64::from(seen.width), f64::from(seen.height));
+    features.push(0.5 * (width * height).ln() as f32);
+    features.push(2.0 * (width / height).ln() as f32);
+    features.push(deviation(&gray) / 24.0);
+    features.extend(chroma.chunks(64).map(|plane| deviation(plane) / 8.0));
+    features.push(2.0 * strength.ln_1p());
+    // What the small picture no longer shows. Few numbers among many: they count thrice.
+    let quality = &seen.quality;
+    let more = [
+        (quality.sharpness + 1e-3).ln(),
+        quality.entropy,
+        quality.highlights,
+        quality.shadows,
+        quality.colour,
+    ];
+    for _ in 0..3 {
+        features.extend(more.map(|value| value as f32));
+    }
+    features
+}
+
+/// The means of `parts`×`parts` squares of a square of `side`².
+fn pool(values: &[f32], side: usize, parts: usize) -> Vec<f32> {
+    let cell = side / parts;
+    let mut means = vec![0.0; parts * parts];
+    for (y, row) in values.chunks(side).enumerate() {
+        for (x, part) in row.chunks(cell).enumerate() {
+            means[y / cell * parts + x] += part.iter().sum::<f32>();
+        }
+    }
+    means.iter().map(|sum| sum / (cell * cell) as f32).collect()
+}
+
+fn deviation(values: &[f32]) -> f32 {
+    let count = values.len().max(1) as f32;
+    let mean = values.iter().sum::<f32>() / count;
+    (values.iter().map(|value| (value - mean) * (value - mean)).sum::<f32>() / count).sqrt()
+}
+
+/// Adds the strength of the edges in 4×4 parts and 8 directions; the mean strength.
+fn edges(gray: &[f32], features: &mut Vec<f32>) -> f32 {
+    let mut sums = [0.0_f32; 128];
+    let cell = SIDE / 4;
+    for y in 1..SIDE - 1 {
+        for x in 1..SIDE - 1 {
+            let at = y * SIDE + x;
+            let right = 0.5 * (gray[at + 1] - gray[at - 1]);
+            let down = 0.5 * (gray[at + SIDE] - gray[at - SIDE]);
+            let strength = (right * right + down * down).sqrt();
+            if strength > 0.0 {
+                sums[(y / cell * 4 + x / cell) * 8 + direction(right, down)] += strength;
+            }
+        }
+    }
+    features.extend(sums.map(|sum| (sum / (cell * cell) as f32).sqrt()));
+    sums.iter().sum::<f32>() / (SIDE * SIDE) as f32
+}
+
+/// In which of eight equal parts of the half circle a direction lies, by comparisons alone: the same
+/// on every machine.
+fn direction(right: f32, down: f32) -> usize {
+    // Upside down is the same direction.
+    let (right, down) =
+        if down < 0.0 || (down == 0.0 && right < 0.0) { (-right, -down) } else { (right, down) };
+    const TAN: f32 = 0.414_213_56;
+    let steep = |right: f32| {
+        if down < TAN * right {
+            0
+        } else if down < right {
+            1
+        } else if TAN * down < right {
+            2
+        } else {
+            3
+        }
+    };
+    if right > 0.0 { steep(right) } else { 7 - steep(-right) }
+}

@@ -1,0 +1,284 @@
+//! The checks that look at all images at once, on images planted among real ones.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use peregrine_data::clean::examine::{self, Examined};
+use peregrine_data::clean::near::{NearPair, NearParams, Small, near_duplicates, near_pairs};
+use peregrine_data::clean::{Check, Clean, clean};
+use peregrine_data::decode::{Decoded, Pixels, decode, encode_png};
+use serde_json::Value;
+
+use crate::fixtures;
+use crate::plant::{KINDS, jpeg, plant};
+
+fn golden(name: &str) -> Value {
+    let text = std::fs::read_to_string(fixtures::repository(&format!("tests/goldens/{name}.json")));
+    serde_json::from_str(&text.unwrap()).unwrap()
+}
+
+/// What is seen of pixels.
+fn look(pixels: &Pixels) -> Examined {
+    let decoded = Decoded { pixels: pixels.clone(), format: "png", mode: "rgb" };
+    examine::look(&decoded.into()).unwrap()
+}
+
+fn lights() -> Vec<Pixels> {
+    let mut files = fixtures::source_files(&fixtures::repository("data/traffic_lights"));
+    files.retain(|file| file.path.extension().is_some_and(|kind| kind == "jpg"));
+    files.iter().map(|file| decode(&std::fs::read(&file.path).unwrap()).unwrap().pixels).collect()
+}
+
+fn small(seen: &[Examined]) -> Vec<Small<'_>> {
+    seen.iter().map(|seen| Small { gray: &seen.small, side: seen.width.min(seen.height) }).collect()
+}
+
+/// The correlation of two small pictures as they are.
+fn correlation(a: &[u8], b: &[u8]) -> f64 {
+    let mean = |values: &[u8]| values.iter().map(|&v| f64::from(v)).sum::<f64>() / values.len() as f64;
+    let (mean_a, mean_b) = (mean(a), mean(b));
+    let [mut ab, mut aa, mut bb] = [0.0; 3];
+    for (&a, &b) in a.iter().zip(b) {
+        let (a, b) = (f64::from(a) - mean_a, f64::from(b) - mean_b);
+        (ab, aa, bb) = (ab + a * b, aa + a * a, bb + b * b);
+    }
+    ab / (aa * bb).sqrt()
+}
+
+/// The smallest index of the cluster of each image.
+fn clusters(count: usize, pairs: &[NearPair]) -> Vec<usize> {
+    let mut of: Vec<usize> = (0..count).collect();
+    for _ in 0..count {
+        let before = of.clone();
+        for pair in pairs {
+            let least = of[pair.first].min(of[pair.second]);
+            (of[pair.first], of[pair.second]) = (least, least);
+        }
+        if of == before {
+            break;
+        }
+    }
+    of
+}
+
+#[test]
+fn five_hundred_planted_copies_are_found_among_the_traffic_lights() {
+    let originals = lights();
+    let count = originals.len();
+    let planted = plant(&originals, 500);
+    let copies = planted.iter().map(|copy| decode(&copy.file).unwrap().pixels);
+    let all: Vec<Pixels> = originals.into_iter().chain(copies).collect();
+    let seen: Vec<Examined> = all.iter().map(|pixels| look(pixels)).collect();
+    let pairs = near_pairs(&small(&seen), &NearParams::default());
+
+    let of = |index: usize| if index < count { index } else { planted[index - count].of };
+    let found: BTreeSet<usize> =
+        pairs.iter().filter(|p| p.second >= count && of(p.first) == of(p.second)).map(|p| p.second).collect();
+    let mut missed: BTreeMap<&str, usize> = KINDS.map(|kind| (kind, 0)).into();
+    for (number, copy) in planted.iter().enumerate() {
+        *missed.get_mut(copy.kind).unwrap() += usize::from(!found.contains(&(count + number)));
+    }
+    let recall = found.len() as f64 / planted.len() as f64;
+    // The lights are cut from videos: some are near duplicates of each other, and so are their copies. Those are
+    // neither right nor wrong: they are known from the originals, found or of almost equal pixels.
+    let own: Vec<NearPair> = pairs.iter().filter(|pair| pair.second < count).copied().collect();
+    let cluster = clusters(count, &own);
+    let with_copy = || pairs.iter().filter(|pair| pair.second >= count);
+    let right = with_copy().filter(|pair| of(pair.first) == of(pair.second)).count();
+    let another = |pair: &&NearPair| {
+        let (first, second) = (of(pair.first), of(pair.second));
+        cluster[first] != cluster[second] && correlation(&seen[first].small, &seen[second].small) < 0.9
+    };
+    let wrong = with_copy().filter(another).count();
+    let precision = right as f64 / (right + wrong) as f64;
+    eprintln!(
+        "recall {recall:.3}, missed {missed:?}; precision {precision:.3}, wrong {wrong}; own pairs {}",
+        own.len()
+    );
+    assert!(recall >= 0.94 && precision >= 0.98);
+    let golden = golden("near_duplicates");
+    assert!(recall >= golden["traffic_lights"]["imagededup"]["recall"].as_f64().unwrap());
+    assert!(precision >= golden["traffic_lights"]["imagededup"]["precision"].as_f64().unwrap());
+}
+
+#[test]
+fn copies_are_found_across_rotations_mirrors_and_compression() {
+    let originals: Vec<Pixels> = (0..30).map(|seed| fixtures::picture(seed, 60, 44, 3)).collect();
+    let turned = |image: &Pixels, way: usize| {
+        let (width, height) = (image.width as usize, image.height as usize);
+        let (w, h) = if way & 4 == 0 { (width, height) } else { (height, width) };
+        let mut data = Vec::new();
+        for y in 0..h {
+            for x in 0..w {
+                let (x, y) =
+                    (if way & 1 == 0 { x } else { w - 1 - x }, if way & 2 == 0 { y } else { h - 1 - y });
+                let (x, y) = if way & 4 == 0 { (x, y) } else { (y, x) };
+                data.extend_from_slice(&image.data[(y * width + x) * 3..][..3]);
+            }
+        }
+        Pixels { width: w as u32, height: h as u32, channels: 3, data }
+    };
+    for way in 1..8 {
+        let copies = originals.iter().map(|image| decode(&jpeg(&turned(image, way), 60)).unwrap().pixels);
+        let seen: Vec<Examined> =
+            originals.iter().cloned().chain(copies).map(|pixels| look(&pixels)).collect();
+        let found = near_duplicates(&small(&seen), &NearParams::default());
+        for (index, near) in found.iter().enumerate() {
+            assert_eq!(near.map(|near| near.of), index.checked_sub(30), "way {way}, image {index}");
+        }
+    }
+}
+
+#[test]
+fn one_planted_image_of_each_oddity_is_flagged_with_its_name() {
+    let root = tempfile::tempdir().unwrap();
+    let write = |name: String, pixels: &Pixels| {
+        fixtures::write(root.path(), name, &encode_png(pixels).unwrap());
+    };
+    for seed in 0..80 {
+        let (width, height) = (36 + (seed % 9) as u32, 30 + (seed % 7) as u32);
+        write(format!("{}/{seed:02}.png", seed % 2), &fixtures::picture(seed, width, height, 3));
+    }
+    write("0/long.png".to_owned(), &fixtures::picture(100, 80, 18, 3));
+    write("0/large.png".to_owned(), &fixtures::picture(101, 400, 300, 3));
+    write("1/gray.png".to_owned(), &fixtures::picture(102, 40, 33, 1));
+    let mut framed = fixtures::picture(103, 40, 33, 3);
+    framed.data.chunks_mut(40 * 3).enumerate().for_each(|(y, row)| {
+        if !(4..29).contains(&y) {
+            row.fill(8);
+        }
+    });
+    write("1/framed.png".to_owned(), &framed);
+    let manifest = fixtures::manifest_of(root.path());
+    let cleaned = clean(&manifest, &Clean::default(), &fixtures::context(root.path())).unwrap();
+    let flagged = |check: Check| -> Vec<&str> {
+        let findings = cleaned.report.findings.iter().filter(|finding| finding.check == check);
+        findings.map(|finding| finding.id.as_str()).collect()
+    };
+    assert_eq!(flagged(Check::OddAspect), ["0/long.png"]);
+    assert_eq!(flagged(Check::OddSize), ["0/large.png"]);
+    assert_eq!(flagged(Check::Grayscale), ["1/gray.png"]);
+    assert_eq!(flagged(Check::ConstantBorder), ["1/framed.png"]);
+    // They are reported, and stay.
+    assert_eq!(cleaned.manifest.images.len(), manifest.images.len());
+    for check in [Check::OddAspect, Check::OddSize, Check::Grayscale, Check::ConstantBorder] {
+        let scores = cleaned.scores.check(check).unwrap();
+        let lowest = (0..manifest.images.len())
+            .min_by(|&a, &b| scores.images[a].partial_cmp(&scores.images[b]).unwrap());
+        assert_eq!(flagged(check), [manifest.images[lowest.unwrap()].id.as_str()], "{check:?}");
+        assert!(scores.mean() < 1.0);
+    }
+
+    // Where most are gray, gray is normal.
+    let mut params = Clean { grayscale_threshold: 0.005, ..Clean::default() };
+    let found = |params: &Clean| clean(&manifest, params, &fixtures::context(root.path())).unwrap().report;
+    assert!(found(&params).findings.iter().all(|finding| finding.check != Check::Grayscale));
+    params.constant_border_threshold = 0.3;
+    assert!(found(&params).findings.iter().all(|finding| finding.check != Check::ConstantBorder));
+}
+
+#[test]
+fn planted_images_of_other_things_rank_first_as_outliers() {
+    let root = tempfile::tempdir().unwrap();
+    let lights = lights();
+    for (number, pixels) in lights.iter().enumerate() {
+        fixtures::write(root.path(), format!("{}/{number:04}.png", number % 2), &encode_png(pixels).unwrap());
+    }
+    // Shoes and bags, waves, and the noise of a broken sensor.
+    let mut strangers: Vec<Vec<u8>> = Vec::new();
+    for name in ["sandal/0001", "sandal/0010", "bag/0002", "bag/0011", "ankle_boot/0002", "sneaker/0003"] {
+        strangers.push(std::fs::read(fixtures::repository(&format!("data/sample/{name}.png"))).unwrap());
+    }
+    strangers.extend((0..8).map(|seed| fixtures::png(seed, 40, 50, 3)));
+    for seed in 0..6 {
+        let mut noise = fixtures::picture(seed, 30, 60, 3);
+        let mut hash = blake3::Hasher::new();
+        hash.update(&[seed as u8]).finalize_xof().fill(&mut noise.data);
+        strangers.push(encode_png(&noise).unwrap());
+    }
+    for (number, file) in strangers.iter().enumerate() {
+        fixtures::write(root.path(), format!("{}/stranger{number:02}.png", number % 2), file);
+    }
+    let manifest = fixtures::manifest_of(root.path());
+    let cleaned = clean(&manifest, &Clean::default(), &fixtures::context(root.path())).unwrap();
+    let scores = cleaned.scores.check(Check::Outlier).unwrap();
+    let mut ranked: Vec<(f32, &str)> = scores
+        .images
+        .iter()
+        .zip(&manifest.images)
+        .map(|(s, image)| (s.unwrap(), image.id.as_str()))
+        .collect();
+    ranked.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let hits = ranked[..20].iter().filter(|(_, id)| id.contains("stranger")).count();
+    eprintln!("{hits} of 20: {:?}", &ranked[..24]);
+    assert!(hits >= 16, "{hits} of 20");
+}
+
+/// Spearman's correlation.
+fn rank_correlation(a: &[f64], b: &[f64]) -> f64 {
+    let ranks = |values: &[f64]| {
+        let below = |value: &f64| values.iter().filter(|other| *other < value).count() as f64;
+        let equal = |value: &f64| values.iter().filter(|other| *other == value).count() as f64;
+        values.iter().map(|value| below(value) + equal(value) / 2.0).collect::<Vec<_>>()
+    };
+    let (a, b) = (ranks(a), ranks(b));
+    let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+    let (mean_a, mean_b) = (mean(&a), mean(&b));
+    let sum = |x: &[f64], mx: f64, y: &[f64], my: f64| {
+        x.iter().zip(y).map(|(x, y)| (x - mx) * (y - my)).sum::<f64>()
+    };
+    sum(&a, mean_a, &b, mean_b) / (sum(&a, mean_a, &a, mean_a) * sum(&b, mean_b, &b, mean_b)).sqrt()
+}
+
+#[test]
+fn scores_agree_with_cleanvision_on_the_traffic_lights() {
+    let golden = golden("quality");
+    let manifest = fixtures::manifest_of(&fixtures::repository("data/traffic_lights"));
+    let dir = tempfile::tempdir().unwrap();
+    let params = Clean {
+        near_duplicates: peregrine_data::clean::Action::Keep,
+        bright_threshold: 0.95,
+        ..Clean::default()
+    };
+    let cleaned = clean(&manifest, &params, &fixtures::context(dir.path())).unwrap();
+    let place: BTreeMap<&str, usize> =
+        manifest.images.iter().enumerate().map(|(index, image)| (image.id.as_str(), index)).collect();
+    let checks = [
+        (Check::Dark, "dark"),
+        (Check::Bright, "light"),
+        (Check::OddAspect, "odd_aspect_ratio"),
+        (Check::OddSize, "odd_size"),
+        (Check::LowInformation, "low_information"),
+        (Check::Blurry, "blurry"),
+    ];
+    for (column, (check, theirs)) in checks.into_iter().enumerate() {
+        assert_eq!(golden["checks"][column], theirs);
+        let ours = &cleaned.scores.check(check).unwrap().images;
+        let (mut a, mut b) = (Vec::new(), Vec::new());
+        for (id, row) in golden["scores"].as_object().unwrap() {
+            a.push(f64::from(ours[place[id.as_str()]].unwrap()));
+            b.push(row[column].as_f64().unwrap() / 10_000.0);
+        }
+        let apart = a.iter().zip(&b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        let correlation = rank_correlation(&a, &b);
+        eprintln!(
+            "{theirs}: apart by at most {apart:.4}, rank correlation {correlation:.3}, n = {}",
+            a.len()
+        );
+        match check {
+            // Defined alike.
+            Check::Dark | Check::Bright => assert!(apart < 0.003 && correlation > 0.999),
+            Check::OddAspect | Check::OddSize => assert!(apart < 0.0002),
+            // Of gray values here, of all channels there.
+            Check::LowInformation => assert!(correlation > 0.9),
+            // Independent of size and contrast here.
+            _ => {}
+        }
+        if matches!(check, Check::Dark | Check::Bright | Check::OddAspect | Check::OddSize) {
+            let findings = cleaned.report.findings.iter().filter(|finding| finding.check == check);
+            let ours: BTreeSet<&str> = findings.map(|finding| finding.id.as_str()).collect();
+            let theirs: BTreeSet<&str> =
+                golden["flagged"][theirs].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+            assert_eq!(ours, theirs);
+        }
+    }
+}
