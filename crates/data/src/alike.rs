@@ -3,12 +3,11 @@
 //! Decides nothing about them: `leak_check` asks whether they lie in different splits, `split` and
 //! `kfold` keep them together.
 
-mod near;
-
 use std::collections::{BTreeMap, HashMap};
 
 use crate::clean::Scores;
 use crate::clean::examine::Examined;
+use crate::clean::near::{NearParams, Small, near_pairs};
 use crate::manifest::ImageRecord;
 
 /// Images of equal pixels, and which such sets are near duplicates of each other.
@@ -50,13 +49,16 @@ pub(crate) fn alike(seen: &[Option<&Examined>], params: &NearParams) -> Alike {
         .filter_map(|(set, images)| Some((set, seen[images[0]]?)))
         .filter(|(_, seen)| seen.quality.contrast > 0.0)
         .collect();
-    let pictures: Vec<Small> = shown.iter().map(|(_, seen)| Small { gray: &seen.small }).collect();
+    let pictures: Vec<Small> = shown
+        .iter()
+        .map(|(_, seen)| Small { gray: &seen.small, side: seen.width.min(seen.height) })
+        .collect();
     let near = near_pairs(&pictures, params).into_iter().map(|pair| Near {
         first: shown[pair.first].0,
         second: shown[pair.second].0,
         similarity: pair.similarity,
-        turned: false,
-        cut: false,
+        turned: pair.turned,
+        cut: pair.cut,
     });
     Alike { near: near.collect(), sets }
 }
@@ -81,40 +83,4 @@ pub(crate) fn clusters(images: &[ImageRecord], scores: Option<&Scores>) -> Vec<V
     let joined = near.iter().map(|pair| vec![sets[pair.first][0], sets[pair.second][0]]);
     let equal = sets.iter().filter(|set| set.len() > 1).cloned();
     equal.chain(joined).collect()
-}
-
-/// What counts as a near duplicate.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct NearParams {
-    /// The largest Hamming distance of two hashes.
-    pub distance: u32,
-    /// The smallest similarity of the pixels.
-    pub similarity: f64,
-}
-
-impl Default for NearParams {
-    fn default() -> Self {
-        Self { distance: 6, similarity: 0.992 }
-    }
-}
-
-struct Small<'a> {
-    gray: &'a [u8],
-}
-
-struct NearPair {
-    first: usize,
-    second: usize,
-    similarity: f64,
-}
-
-/// Each image with the first one that it is a near duplicate of.
-fn near_pairs(images: &[Small], params: &NearParams) -> Vec<NearPair> {
-    let pictures: Vec<&[u8]> = images.iter().map(|image| image.gray).collect();
-    let found = near::near_duplicates(&pictures, params.distance, params.similarity);
-    let pair = |(second, near): (usize, Option<near::Near>)| {
-        let near = near?;
-        Some(NearPair { first: near.of, second, similarity: near.similarity })
-    };
-    found.into_iter().enumerate().filter_map(pair).collect()
 }

@@ -13,8 +13,9 @@ use peregrine_pipeline::{GateFailed, Input, OptionalInput, Output, ParamProblem,
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::alike::{Near, NearParams, alike};
+use crate::alike::{Near, alike};
 use crate::clean::examine::{Examined, examine_all};
+use crate::clean::near::NearParams;
 use crate::clean::{Clean, Scores};
 use crate::manifest::{ImageRecord, Manifest, Split};
 
@@ -62,8 +63,8 @@ impl Default for LeakCheck {
             near_duplicate_flips: clean.near_duplicate_flips,
             near_duplicate_rotations: clean.near_duplicate_rotations,
             near_duplicate_crops: clean.near_duplicate_crops,
-            near_duplicate_distance: NearParams::default().distance,
-            near_duplicate_similarity: NearParams::default().similarity,
+            near_duplicate_distance: clean.near_duplicate_distance,
+            near_duplicate_similarity: clean.near_duplicate_similarity,
         }
     }
 }
@@ -129,8 +130,13 @@ pub fn leak_check(
     let earlier = scores.into_iter().chain(cx.earlier::<Scores>(Clean::KIND, "scores"));
     let seen = examine_all(cx, &records, earlier)?.seen;
     let seen: Vec<Option<&Examined>> = seen.iter().map(|seen| seen.as_ref().ok()).collect();
-    let near =
-        NearParams { distance: params.near_duplicate_distance, similarity: params.near_duplicate_similarity };
+    let near = NearParams {
+        distance: params.near_duplicate_distance,
+        similarity: params.near_duplicate_similarity,
+        flips: params.near_duplicate_flips,
+        rotations: params.near_duplicate_rotations,
+        crops: params.near_duplicate_crops,
+    };
     let alike = alike(&seen, &near);
     let mut found = Found { splits, images: &images, leaks: Vec::new() };
     for set in &alike.sets {

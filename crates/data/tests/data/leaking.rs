@@ -49,6 +49,13 @@ fn part(pixels: &Pixels, x: i64, y: i64, width: u32, height: u32) -> Pixels {
     Pixels { width, height, channels: pixels.channels, data }
 }
 
+fn mirrored(pixels: &Pixels) -> Pixels {
+    let channels = usize::from(pixels.channels);
+    let rows = pixels.data.chunks(pixels.width as usize * channels);
+    let data = rows.flat_map(|row| row.chunks(channels).rev().flatten().copied()).collect();
+    Pixels { data, ..pixels.clone() }
+}
+
 fn jpeg(pixels: &Pixels, quality: u8) -> Vec<u8> {
     let mut bytes = Vec::new();
     let color = image::ExtendedColorType::Rgb8;
@@ -80,13 +87,13 @@ fn planted(root: &Path, originals: u64, copies: u64) -> [Manifest; 3] {
         let image = original(seed);
         let (bytes, name) = match seed % 4 {
             0 => (jpeg(&image, 30), format!("{folder}/q30-{seed:03}.jpg")),
-            1 => (jpeg(&image, 60), format!("{folder}/q60-{seed:03}.jpg")),
+            1 => (encode_png(&mirrored(&image)).unwrap(), format!("{folder}/flip-{seed:03}.png")),
             2 => {
-                let cut = part(&image, 0, 1, width, height - 1);
+                let cut = part(&image, 4, 3, width - 9, height - 8);
                 (encode_png(&cut).unwrap(), format!("{folder}/crop-{seed:03}.png"))
             }
             _ => {
-                let moved = part(&image, 1, 0, width, height);
+                let moved = part(&image, i64::from(width) / 20, 0, width, height);
                 (encode_png(&moved).unwrap(), format!("{folder}/shift-{seed:03}.png"))
             }
         };
