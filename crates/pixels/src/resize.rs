@@ -37,6 +37,25 @@ pub fn resize(
     to: (u32, u32),
     kernel: Kernel,
 ) -> Result<Vec<u8>, String> {
+    let Some([left, top, width, height]) = part else {
+        return pass(pixels, channels, size, None, to, kernel);
+    };
+    // The resizer (fast_image_resize 6.1.0) reads beyond its memory when it cuts a part that does not begin
+    // at a whole pixel and scales in both directions. So columns first, as Pillow does, then rows.
+    let across = Some([left, 0.0, width, f64::from(size.1)]);
+    let columns = pass(pixels, channels, size, across, (to.0, size.1), kernel)?;
+    let down = Some([0.0, top, f64::from(to.0), height]);
+    pass(&columns, channels, (to.0, size.1), down, to, kernel)
+}
+
+fn pass(
+    pixels: &[u8],
+    channels: u8,
+    size: (u32, u32),
+    part: Option<[f64; 4]>,
+    to: (u32, u32),
+    kernel: Kernel,
+) -> Result<Vec<u8>, String> {
     let algorithm = match kernel {
         Kernel::Nearest => ResizeAlg::Nearest,
         Kernel::Bilinear => ResizeAlg::Convolution(FilterType::Bilinear),
