@@ -296,7 +296,7 @@ fn rounded(values: &[f64]) -> Vec<i64> {
     let wanted = sum(values).round_ties_even();
     loop {
         let missing = wanted - whole.iter().sum::<f64>();
-        if values.is_empty() || !(missing.abs() > SLACK) {
+        if values.is_empty() || missing.is_nan() || missing.abs() <= SLACK {
             return whole.into_iter().map(|value| value as i64).collect();
         }
         let mut order: Vec<usize> = (0..values.len()).collect();

@@ -67,7 +67,7 @@ fn five_hundred_planted_copies_are_found_among_the_traffic_lights() {
     let planted = plant(&originals, 500);
     let copies = planted.iter().map(|copy| decode(&copy.file).unwrap().pixels);
     let all: Vec<Pixels> = originals.into_iter().chain(copies).collect();
-    let seen: Vec<Examined> = all.iter().map(|pixels| look(pixels)).collect();
+    let seen: Vec<Examined> = all.iter().map(look).collect();
     let pairs = near_pairs(&small(&seen), &NearParams::default());
 
     let of = |index: usize| if index < count { index } else { planted[index - count].of };

@@ -116,8 +116,12 @@ fn planted_copies_are_found_and_nothing_else() {
     let dir = tempfile::tempdir().unwrap();
     let splits = planted(dir.path(), 150, 35);
     let leaks = leak_check(&splits, None, &LeakCheck::default(), &context(dir.path())).unwrap();
-    let wrong: Vec<String> =
-        leaks.leaks.iter().filter(|l| number(&l.image.id) != number(&l.of.id)).map(|l| l.words()).collect();
+    let wrong: Vec<String> = leaks
+        .leaks
+        .iter()
+        .filter(|l| number(&l.image.id) != number(&l.of.id))
+        .map(peregrine_data::leak_check::Leak::words)
+        .collect();
     let found: BTreeSet<&str> = leaks.leaks.iter().map(|leak| leak.image.id.as_str()).collect();
     let mut missed: BTreeMap<&str, usize> = BTreeMap::new();
     for image in splits[1].images.iter().chain(&splits[2].images) {

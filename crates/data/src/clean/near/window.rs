@@ -249,7 +249,7 @@ impl Turn {
 
     /// Whether it needs no mirror: only turned by a multiple of 90°.
     pub fn turns_only(self) -> bool {
-        self.0.count_ones() % 2 == 0
+        self.0.count_ones().is_multiple_of(2)
     }
 
     /// The ways that `flips` and `rotations` allow.
