@@ -59,8 +59,10 @@ fn try_file(bytes: &[u8]) -> anyhow::Result<bool> {
             return Ok(false);
         }
     };
+    // Of two damaged orientations each reader may see another one.
+    let sorted = |width: u32, height: u32| (width.min(height), width.max(height));
     anyhow::ensure!(
-        head.is_ok_and(|head| (head.width, head.height) == (raster.width, raster.height)),
+        head.is_ok_and(|head| sorted(head.width, head.height) == sorted(raster.width, raster.height)),
         "the head says another size"
     );
     for recipe in ["squash/bilinear", "crop/bicubic", "letterbox/lanczos/7", "pad/nearest"] {

@@ -187,7 +187,14 @@ pub fn head(bytes: &[u8]) -> Result<Head, Unreadable> {
     }
     let format = guess(bytes)?;
     structure::is_whole(bytes, format)?;
-    let mut decoder = open(bytes, format)?;
+    let mut decoder = match open(bytes, format) {
+        // The other decoder is pickier about heads.
+        Err(_) if format == ImageFormat::Jpeg => {
+            let Raster { width, height, channels, .. } = decode_raster(bytes)?;
+            return Ok(Head { width, height, channels });
+        }
+        decoder => decoder?,
+    };
     let turned = decoder.orientation().is_ok_and(turns);
     let (width, height) = decoder.dimensions();
     check_size(width, height, 0)?;

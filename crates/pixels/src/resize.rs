@@ -37,11 +37,14 @@ pub fn resize(
     to: (u32, u32),
     kernel: Kernel,
 ) -> Result<Vec<u8>, String> {
-    let Some([left, top, width, height]) = part else {
-        return pass(pixels, channels, size, None, to, kernel);
-    };
-    // The resizer (fast_image_resize 6.1.0) reads beyond its memory when it cuts a part that does not begin
-    // at a whole pixel and scales in both directions. So columns first, as Pillow does, then rows.
+    let whole = (f64::from(size.0), f64::from(size.1));
+    let [left, top, width, height] = part.unwrap_or([0.0, 0.0, whole.0, whole.1]);
+    if left == 0.0 && top == 0.0 && width > whole.0 - 1.0 && height > whole.1 - 1.0 {
+        return pass(pixels, channels, size, part, to, kernel);
+    }
+    // Between its two passes the resizer (fast_image_resize 6.1.0) keeps no more than from the first pixel
+    // of the first output to the last pixel of the last one. Within a picture outputs between them can
+    // reach further, and it would read beyond its memory. So columns first, as Pillow does, then rows.
     let across = Some([left, 0.0, width, f64::from(size.1)]);
     let columns = pass(pixels, channels, size, across, (to.0, size.1), kernel)?;
     let down = Some([0.0, top, f64::from(to.0), height]);
