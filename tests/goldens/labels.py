@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Wrong labels as cleanlab 2.9.0 finds them, for `crates/data/src/clean/labels.rs`.
 
-    python tests/goldens/labels.py CIFAR > tests/goldens/labels.json      (about two minutes)
+    python tests/goldens/labels.py CIFAR RESNET18 > tests/goldens/labels.json      (about five minutes)
 
-CIFAR is a folder with cifar-10's binary `test_batch.bin`. Needs cleanlab 2.9.0, scikit-learn, numpy.
+CIFAR is a folder with cifar-10's binary `test_batch.bin`, RESNET18 torchvision's ImageNet weights as
+safetensors. Needs cleanlab 2.9.0, scikit-learn, numpy, torch, torchvision.
 
 Probabilities are rounded to 1/4096 (1/65536 in small cases), so that they are exact in float32 and
 few bytes; cleanlab gets the rounded ones. Rounded numbers have ties, and cleanlab leaves their order
@@ -79,10 +80,45 @@ def drawn(rng, n, k, sharp, noise, shares=None):
     return labels, p
 
 
-def real(folder):
-    """10,000 images of CIFAR-10, a tenth of the labels flipped, logistic regression in five folds."""
+def flipped(truth):
+    """A tenth of the labels flipped, and which."""
+    rng = np.random.default_rng(17)
+    flip = np.zeros(len(truth), bool)
+    flip[rng.choice(len(truth), len(truth) // 10, replace=False)] = True
+    return np.where(flip, (truth + rng.integers(1, 10, len(truth))) % 10, truth), flip
+
+
+def out_of_fold(features, labels, c):
+    """Logistic regression in five folds."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
+    folds = StratifiedKFold(5, shuffle=True, random_state=0)
+    return cross_val_predict(LogisticRegression(C=c, max_iter=300), features, labels, cv=folds, method="predict_proba")
+
+
+def transferred(folder, weights):
+    """The same images and labels by the features of an ImageNet ResNet-18, at 96x96."""
+    import torch, torchvision
+    from safetensors.torch import load_file
+    from sklearn.preprocessing import StandardScaler
+    rows = np.fromfile(f"{folder}/test_batch.bin", np.uint8).reshape(-1, 3073)
+    truth, x = rows[:, 0].astype(int), torch.tensor(rows[:, 1:].reshape(-1, 3, 32, 32) / 255.0, dtype=torch.float32)
+    net = torchvision.models.resnet18()
+    net.load_state_dict(load_file(weights))
+    net.fc = torch.nn.Identity()
+    net.eval()
+    mean, std = (torch.tensor(v)[:, None, None] for v in ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
+    large = lambda batch: torch.nn.functional.interpolate(batch, size=(96, 96), mode="bilinear", antialias=True)
+    with torch.no_grad():
+        features = torch.cat([net((large(batch) - mean) / std) for batch in x.split(250)]).numpy()
+    labels, flip = flipped(truth)
+    p = out_of_fold(StandardScaler().fit_transform(features), labels, 0.003)
+    print("accuracy against the truth", (p.argmax(1) == truth).mean(), file=sys.stderr)
+    return labels, p, flip
+
+
+def real(folder):
+    """10,000 images of CIFAR-10, a tenth of the labels flipped, by plain features."""
     from sklearn.decomposition import PCA
     rows = np.fromfile(f"{folder}/test_batch.bin", np.uint8).reshape(-1, 3073)
     truth, x = rows[:, 0].astype(int), rows[:, 1:].reshape(-1, 3, 32, 32) / 255.0
@@ -95,17 +131,13 @@ def real(folder):
     hog /= np.linalg.norm(hog, axis=1, keepdims=True) + 1e-6
     colour = np.concatenate([cells(x[:, c]) / 64 for c in range(3)], 1)
     features = np.concatenate([8 * hog, 2 * (colour - colour.mean(0)), 0.3 * PCA(40, random_state=0).fit_transform(x.reshape(len(x), -1))], 1)
-    rng = np.random.default_rng(17)
-    flip = np.zeros(len(truth), bool)
-    flip[rng.choice(len(truth), len(truth) // 10, replace=False)] = True
-    labels = np.where(flip, (truth + rng.integers(1, 10, len(truth))) % 10, truth)
-    folds = StratifiedKFold(5, shuffle=True, random_state=0)
-    p = cross_val_predict(LogisticRegression(C=0.3, max_iter=300), features, labels, cv=folds, method="predict_proba")
+    labels, flip = flipped(truth)
+    p = out_of_fold(features, labels, 0.3)
     print("accuracy against the truth", (p.argmax(1) == truth).mean(), file=sys.stderr)
     return labels, p, flip
 
 
-def main(folder):
+def main(folder, weights):
     rng = np.random.default_rng(3)
     cases = []
     for number, (n, k, sharp, noise) in enumerate([(300, 3, 3.0, 0.1), (500, 10, 2.0, 0.2), (200, 2, 1.0, 0.3), (150, 7, 0.0, 0.5), (1000, 4, 5.0, 0.02), (400, 25, 3.0, 0.1)]):
@@ -132,8 +164,10 @@ def main(folder):
     cases.append(case("certain", labels, np.eye(4)[rng.integers(0, 4, 400)] * 0.999 + 0.00025, 65536))
     labels, p, flip = real(folder)
     cases.append(case("cifar10", labels, p, 4096, flipped=pack(np.packbits(flip, bitorder="little"))))
+    labels, p, flip = transferred(folder, weights)
+    cases.append(case("cifar10_resnet18", labels, p, 4096, flipped=pack(np.packbits(flip, bitorder="little"))))
     json.dump({"cleanlab": cleanlab.__version__, "numpy": np.__version__, "cases": cases}, sys.stdout, separators=(",", ":"))
     print()
 
 
-main(sys.argv[1])
+main(*sys.argv[1:])

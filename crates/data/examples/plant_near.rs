@@ -51,7 +51,7 @@ fn main() {
         all.push(decode(&copy.file).unwrap().pixels);
     }
     let started = Instant::now();
-    let seen: Vec<Examined> = all.iter().map(|pixels| look(pixels)).collect();
+    let seen: Vec<Examined> = all.iter().map(look).collect();
     let looked = started.elapsed().as_secs_f64() / seen.len() as f64;
     let small: Vec<Small> =
         seen.iter().map(|seen| Small { gray: &seen.small, side: seen.width.min(seen.height) }).collect();
