@@ -70,17 +70,20 @@ pub fn histogram(bytes: &[u8]) -> [u64; 256] {
     std::array::from_fn(|value| tables.iter().map(|table| u64::from(table[value])).sum())
 }
 
-/// How many RGB pixels have each perceived brightness, `sqrt(.241 R² + .691 G² + .068 B²)` rounded, as
-/// cleanvision's.
-pub fn brightness(rgb: &[u8]) -> [u64; 256] {
-    let mut values = Vec::with_capacity(rgb.len() / 3);
+/// How many steps of [`brightness`] a gray value has.
+pub const BRIGHTNESS_STEPS: usize = 8;
+
+/// How many RGB pixels have each perceived brightness, `sqrt(.241 R² + .691 G² + .068 B²)` as cleanvision's, from 0
+/// to 255 in steps of 1/[`BRIGHTNESS_STEPS`].
+pub fn brightness(rgb: &[u8]) -> Vec<u64> {
+    let mut counts = vec![0; 255 * BRIGHTNESS_STEPS + 1];
     let square = |value: u8| f32::from(value) * f32::from(value);
-    values.extend(rgb.as_chunks::<3>().0.iter().map(|&[red, green, blue]| {
+    for &[red, green, blue] in rgb.as_chunks::<3>().0 {
         let value = (0.241 * square(red) + 0.691 * square(green) + 0.068 * square(blue)).sqrt();
-        // Not negative: adding a half and cutting is rounding.
-        (value + 0.5) as i32 as u8
-    }));
-    histogram(&values)
+        let step = (BRIGHTNESS_STEPS as f32 * value).round() as usize;
+        counts[step.min(255 * BRIGHTNESS_STEPS)] += 1;
+    }
+    counts
 }
 
 /// The sum and the sum of squares of the Laplacian (four neighbours less four times the pixel, edges
@@ -145,7 +148,7 @@ mod tests {
         let counts = histogram(&rgb);
         assert!((0..256).all(|v| counts[v] == rgb.iter().filter(|&&b| usize::from(b) == v).count() as u64));
         assert_eq!(brightness(&rgb).iter().sum::<u64>(), 5000);
-        assert_eq!(brightness(&[255, 255, 255, 0, 0, 0, 10, 10, 10])[10], 1);
+        assert_eq!(brightness(&[255, 255, 255, 0, 0, 0, 10, 10, 10])[10 * BRIGHTNESS_STEPS], 1);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Darkness and brightness follow cleanvision (the 99th and 5th percentile of perceived
 //! brightness): a picture on a black background is not dark as long as something in it is bright.
 
-use peregrine_pixels::measure;
+use peregrine_pixels::measure::{self, BRIGHTNESS_STEPS};
 
 use super::Clean;
 use super::examine::Examined;
@@ -58,30 +58,28 @@ pub fn measure(small: &Pixels) -> anyhow::Result<Quality> {
 
 /// The 99th and 5th percentile of perceived brightness, `sqrt(.241 R² + .691 G² + .068 B²)`.
 fn brightness(pixels: &Pixels) -> (f64, f64) {
-    const FINE: f32 = 8.0;
-    let mut histogram = [0_usize; 255 * 8 + 1];
-    if pixels.channels == 1 {
-        pixels.data.iter().for_each(|&value| histogram[8 * usize::from(value)] += 1);
+    let counts = if pixels.channels == 1 {
+        let mut counts = vec![0; 255 * BRIGHTNESS_STEPS + 1];
+        let values = measure::histogram(&pixels.data);
+        counts.iter_mut().step_by(BRIGHTNESS_STEPS).zip(values).for_each(|(count, pixels)| *count = pixels);
+        counts
     } else {
-        for &[red, green, blue] in pixels.data.as_chunks::<3>().0 {
-            let square = |value: u8| f32::from(value) * f32::from(value);
-            let value = (0.241 * square(red) + 0.691 * square(green) + 0.068 * square(blue)).sqrt();
-            histogram[((FINE * value).round() as usize).min(255 * 8)] += 1;
-        }
-    }
-    let total: usize = histogram.iter().sum();
+        measure::brightness(&pixels.data)
+    };
+    let total = counts.iter().sum::<u64>();
     // As numpy: between the two nearest pixels.
     let percentile = |share: f64| {
         let place = share * total.saturating_sub(1) as f64;
-        let value = |index: usize| {
+        let value = |index: u64| {
             let mut left = index + 1;
-            let at = histogram.iter().position(|&count| {
+            let at = counts.iter().position(|&count| {
                 left = left.saturating_sub(count);
                 left == 0
             });
-            at.unwrap_or(255 * 8) as f64 / (255.0 * 8.0)
+            let last = 255 * BRIGHTNESS_STEPS;
+            at.unwrap_or(last) as f64 / last as f64
         };
-        let (low, high) = (value(place.floor() as usize), value(place.ceil() as usize));
+        let (low, high) = (value(place.floor() as u64), value(place.ceil() as u64));
         low + (high - low) * place.fract()
     };
     (percentile(0.99), percentile(0.05))
