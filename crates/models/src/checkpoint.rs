@@ -9,7 +9,8 @@ use burn::tensor::Device;
 use peregrine_pipeline::{Artifact, Count, Seed};
 use serde::{Deserialize, Serialize};
 
-use crate::model::{InputShape, Model, ModelConfig, ModelError};
+use crate::model::{InputShape, ModelConfig, ModelError};
+use crate::network::Model;
 use crate::safetensors;
 use crate::weights::{NamedTensor, WeightsError, load_state_dict};
 

@@ -3,8 +3,6 @@
 //!
 //! Draws are made on the host, so a model starts from the same bits on every device.
 
-use burn::module::Param;
-use burn::tensor::{Device, Tensor, TensorData};
 use peregrine_pipeline::Seed;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -31,6 +29,9 @@ pub enum Init {
     /// He et al. 2015, backward form, as torchvision's `ResNet`: normal with deviation
     /// √(2 / fan_out); biases 0.
     HeNormalFanOut,
+    /// Normal with deviation 0.02, draws beyond two deviations drawn again; biases 0. As timm's
+    /// vision transformers.
+    TruncatedNormal,
 }
 
 /// Inputs and outputs of one unit of a weight.
@@ -56,17 +57,25 @@ impl Fan {
 pub enum Distribution {
     /// All zeros.
     Zero,
+    /// All this value; not with mean 0, for scales and running variances.
+    Constant(f64),
     /// Uniform in ±bound.
     Uniform(f64),
     /// Normal with this standard deviation.
     Normal(f64),
+    /// Normal with this standard deviation, draws beyond two of them drawn again.
+    TruncatedNormal(f64),
 }
+
+/// The variance of a standard normal cut at ±2: 1 − 4φ(2) / (2Φ(2) − 1).
+const TRUNCATED_VARIANCE: f64 = 0.773_741_3;
 
 impl Distribution {
     /// The variance of one draw.
     pub fn variance(self) -> f64 {
         match self {
-            Self::Zero => 0.0,
+            Self::Zero | Self::Constant(_) => 0.0,
+            Self::TruncatedNormal(deviation) => TRUNCATED_VARIANCE * deviation * deviation,
             Self::Uniform(bound) => bound * bound / 3.0,
             Self::Normal(deviation) => deviation * deviation,
         }
@@ -77,6 +86,16 @@ impl Distribution {
         let mut draws = seed.draws();
         match self {
             Self::Zero => vec![0.0; n],
+            Self::Constant(value) => vec![value as f32; n],
+            Self::TruncatedNormal(deviation) => {
+                let mut within = || loop {
+                    let draw = draws.normal();
+                    if draw.abs() <= 2.0 {
+                        return (draw * deviation) as f32;
+                    }
+                };
+                (0..n).map(|_| within()).collect()
+            }
             Self::Uniform(bound) => (0..n).map(|_| draws.between(-bound, bound) as f32).collect(),
             Self::Normal(deviation) => (0..n).map(|_| (draws.normal() * deviation) as f32).collect(),
         }
@@ -96,6 +115,7 @@ impl Init {
             Self::XavierNormal => Distribution::Normal((2.0 / (inputs + outputs)).sqrt()),
             Self::HeUniform => Distribution::Uniform((6.0 / inputs).sqrt()),
             Self::HeNormal => Distribution::Normal((2.0 / inputs).sqrt()),
+            Self::TruncatedNormal => Distribution::TruncatedNormal(0.02),
             Self::HeNormalFanOut => Distribution::Normal((2.0 / outputs).sqrt()),
         }
     }
@@ -109,55 +129,11 @@ impl Init {
     }
 }
 
-/// Where layers get their first parameters: the rule, the seed and the device.
-#[derive(Debug, Clone)]
-pub struct Initializer<'a> {
-    /// The rule.
-    pub init: Init,
-    /// The seed; a parameter's draws are below `seed.with(name)`.
-    pub seed: Seed,
-    /// Where the parameters live.
-    pub device: &'a Device,
-}
-
-impl Initializer<'_> {
-    /// The same with another rule.
-    #[must_use]
-    pub fn with(&self, init: Init) -> Self {
-        Self { init, ..self.clone() }
-    }
-
-    /// The weight of `shape` (`[out, in, …kernel]`) called `name`.
-    pub fn weight<const D: usize>(&self, name: &str, shape: [usize; D]) -> Param<Tensor<D>> {
-        self.draw(name, self.init.weight(Fan::of(&shape)), shape)
-    }
-
-    /// The bias of `n` values called `name`, beside a weight with this fan.
-    pub fn bias(&self, name: &str, fan: Fan, n: usize) -> Param<Tensor<1>> {
-        self.draw(name, self.init.bias(fan), [n])
-    }
-
-    /// `n` equal values.
-    pub fn constant(&self, value: f32, n: usize) -> Param<Tensor<1>> {
-        Param::from_data(TensorData::new(vec![value; n], [n]), self.device)
-    }
-
-    fn draw<const D: usize>(
-        &self,
-        name: &str,
-        distribution: Distribution,
-        shape: [usize; D],
-    ) -> Param<Tensor<D>> {
-        let values = distribution.draw(self.seed.with(name), shape.iter().product());
-        Param::from_data(TensorData::new(values, shape), self.device)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const ALL: [Init; 8] = [
+    const ALL: [Init; 9] = [
         Init::Torch,
         Init::Uniform,
         Init::Normal,
@@ -166,6 +142,7 @@ mod tests {
         Init::HeUniform,
         Init::HeNormal,
         Init::HeNormalFanOut,
+        Init::TruncatedNormal,
     ];
 
     #[test]

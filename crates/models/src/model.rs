@@ -1,16 +1,18 @@
 //! The registry of models: what a pipeline file can name, and the networks built from it.
 
-use burn::module::Module;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Device;
 use peregrine_pipeline::Seed;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::init::{Init, Initializer};
-use crate::lenet5::{Lenet5, Lenet5Config};
-use crate::resnet::{Resnet, ResnetConfig};
-use crate::sample_cnn::{SampleCnn, SampleCnnConfig};
+use crate::builder::{BuildError, Builder, Value};
+use crate::graph::Graph;
+use crate::init::Init;
+use crate::network::Model;
 use crate::summary::Summary;
+use crate::zoo::lenet5::Lenet5Config;
+use crate::zoo::resnet::ResnetConfig;
+use crate::zoo::sample_cnn::SampleCnnConfig;
 
 /// The shape of one image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -72,111 +74,127 @@ pub enum ModelError {
     },
 }
 
-/// One architecture: what its params say and how its network is built.
+/// One architecture: how its params and its standard sizes become layers.
 pub trait Architecture {
-    /// The network.
-    type Network: Module;
+    /// What tells its standard sizes apart; `()` when there is one.
+    type Size;
 
-    /// Builds the network with first weights from `init`.
-    ///
-    /// # Errors
-    /// When a param is outside its range or the images are too small.
-    fn build(
-        &self,
-        input: InputShape,
-        classes: usize,
-        init: &Initializer<'_>,
-    ) -> Result<Self::Network, ModelError>;
+    /// From the images to the last feature maps (or, where there are none, to what the head
+    /// reads); marks blocks, and [taps](Builder::tap) the last map of each size. Params outside
+    /// their ranges are [refused](Builder::require).
+    fn body(&self, size: &Self::Size, net: &mut Builder, images: Value) -> Value;
 
-    /// The network's layers with their parameters and work, without building it.
-    ///
-    /// # Errors
-    /// As [`build`](Architecture::build).
-    fn summary(&self, input: InputShape, classes: usize) -> Result<Summary, ModelError>;
+    /// From what `body` made to the logits of `classes` classes, through
+    /// [`classifier`](Builder::classifier).
+    fn head(&self, size: &Self::Size, net: &mut Builder, features: Value, classes: usize) -> Value;
 
-    /// How weights are drawn.
+    /// How weights are drawn where a layer doesn't say.
     fn init(&self) -> Init;
 }
 
 macro_rules! models {
-    ($($(#[$doc:meta])* $name:ident($config:ident),)*) => {
+    ($($(#[$doc:meta])* $text:literal $name:ident($config:ty) $size:expr;)*) => {
         /// Which model, and its params.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-        #[serde(tag = "name", rename_all = "snake_case", deny_unknown_fields)]
+        #[serde(tag = "name", deny_unknown_fields)]
         pub enum ModelConfig {
-            $($(#[$doc])* $name($config),)*
-        }
-
-        /// A network.
-        #[derive(Module, Debug)]
-        #[allow(clippy::large_enum_variant)] // A program holds one or two.
-        pub enum Model {
-            $($(#[$doc])* $name($name),)*
+            $($(#[$doc])* #[serde(rename = $text)] $name($config),)*
         }
 
         impl ModelConfig {
             /// Every model with its default params; tests loop over it.
             pub fn all() -> Vec<Self> {
-                vec![$(Self::$name($config::default()),)*]
+                vec![$(Self::$name(<$config>::default()),)*]
             }
 
-            /// The network with first weights drawn below `seed`. On an autodiff device its
-            /// parameters require gradients.
-            ///
-            /// # Errors
-            /// When a param is outside its range or the images are too small.
-            pub fn build(
-                &self,
-                input: InputShape,
-                classes: usize,
-                seed: Seed,
-                device: &Device,
-            ) -> Result<Model, ModelError> {
-                check(input, classes)?;
-                match self {$(
-                    Self::$name(config) => {
-                        let init = Initializer { init: config.init(), seed: seed.with("init"), device };
-                        Ok(Model::$name(config.build(input, classes, &init)?))
-                    }
-                )*}
+            /// The model's name in pipeline files.
+            pub fn name(&self) -> &'static str {
+                match self {$( Self::$name(_) => $text, )*}
             }
 
-            /// The model's layers with their parameters and work, without building it.
-            ///
-            /// # Errors
-            /// As [`build`](ModelConfig::build).
-            pub fn summary(&self, input: InputShape, classes: usize) -> Result<Summary, ModelError> {
-                check(input, classes)?;
-                match self {$( Self::$name(config) => config.summary(input, classes), )*}
+            /// How weights are drawn where a layer doesn't say.
+            pub fn init(&self) -> Init {
+                match self {$( Self::$name(config) => config.init(), )*}
             }
-        }
 
-        impl Model {
-            /// Logits `[n, classes]` of normalized images `[n, c, h, w]`.
-            pub fn forward(&self, images: Tensor<4>, mode: &Mode) -> Tensor<2> {
-                match self {$( Self::$name(network) => network.forward(images, mode), )*}
+            /// Adds the layers from the images to the last feature maps.
+            pub(crate) fn body(&self, net: &mut Builder, images: Value) -> Value {
+                match self {$( Self::$name(config) => config.body(&$size, net, images), )*}
+            }
+
+            /// Adds the layers from there to the logits.
+            pub(crate) fn head(&self, net: &mut Builder, features: Value, classes: usize) -> Value {
+                match self {$( Self::$name(config) => config.head(&$size, net, features, classes), )*}
             }
         }
     };
 }
 
+// The registry: the name in pipeline files, the params, and the standard size they change.
 models! {
     /// Two convolutions and two linear layers.
-    SampleCnn(SampleCnnConfig),
+    "sample_cnn" SampleCnn(SampleCnnConfig) ();
     /// LeNet-5 (LeCun et al. 1998).
-    Lenet5(Lenet5Config),
+    "lenet5" Lenet5(Lenet5Config) ();
     /// A residual network for small images (He et al. 2016, section 4.2).
-    Resnet(ResnetConfig),
+    "resnet" Resnet(ResnetConfig) ();
 }
 
+/// The largest side that is tried to tell the least one a model takes.
+const LARGEST_LEAST: usize = 512;
+
 impl ModelConfig {
-    /// The model's name in pipeline files.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::SampleCnn(_) => SampleCnnConfig::NAME,
-            Self::Lenet5(_) => Lenet5Config::NAME,
-            Self::Resnet(_) => ResnetConfig::NAME,
+    /// The layers for images of shape `input`, without weights.
+    ///
+    /// # Errors
+    /// When a param is outside its range or the images are too small.
+    pub fn graph(&self, input: InputShape, classes: usize) -> Result<Graph, ModelError> {
+        let InputShape { channels, height, width } = input;
+        if classes == 0 || channels == 0 {
+            return Err(ModelError::Empty { classes, channels });
         }
+        self.layers(input, classes).map_err(|error| match error {
+            BuildError::Other(error) => error,
+            BuildError::TooSmall => {
+                let fits = |side: &usize| {
+                    self.layers(InputShape { channels, height: *side, width: *side }, classes).is_ok()
+                };
+                let least = (1..=LARGEST_LEAST).find(fits).unwrap_or(LARGEST_LEAST);
+                ModelError::TooSmall { model: self.name(), height, width, least }
+            }
+        })
+    }
+
+    fn layers(&self, input: InputShape, classes: usize) -> Result<Graph, BuildError> {
+        let mut net = Builder::new(self.name(), input, self.init());
+        let images = net.images();
+        let features = self.body(&mut net, images);
+        net.block("head");
+        let logits = self.head(&mut net, features, classes);
+        net.finish(logits)
+    }
+
+    /// The network with first weights drawn below `seed`. On an autodiff device its parameters
+    /// require gradients.
+    ///
+    /// # Errors
+    /// As [`graph`](ModelConfig::graph).
+    pub fn build(
+        &self,
+        input: InputShape,
+        classes: usize,
+        seed: Seed,
+        device: &Device,
+    ) -> Result<Model, ModelError> {
+        Ok(Model::new(self.graph(input, classes)?, seed.with("init"), device))
+    }
+
+    /// The model's layers with their parameters and work, without weights.
+    ///
+    /// # Errors
+    /// As [`graph`](ModelConfig::graph).
+    pub fn summary(&self, input: InputShape, classes: usize) -> Result<Summary, ModelError> {
+        Ok(self.graph(input, classes)?.summary())
     }
 }
 
@@ -184,30 +202,4 @@ impl Default for ModelConfig {
     fn default() -> Self {
         Self::Resnet(ResnetConfig::default())
     }
-}
-
-impl Model {
-    /// A copy for inference: the same weights and running statistics, no autodiff.
-    #[must_use]
-    pub fn for_inference(&self) -> Self {
-        self.valid()
-    }
-
-    /// The same network for training: its parameters require gradients.
-    #[must_use]
-    pub fn for_training(self) -> Self {
-        self.train()
-    }
-
-    /// The number of trainable values.
-    pub fn parameter_count(&self) -> usize {
-        crate::parameters::parameters(self).iter().map(crate::ParameterInfo::len).sum()
-    }
-}
-
-fn check(input: InputShape, classes: usize) -> Result<(), ModelError> {
-    if classes == 0 || input.channels == 0 {
-        return Err(ModelError::Empty { classes, channels: input.channels });
-    }
-    Ok(())
 }

@@ -1,11 +1,12 @@
-//! Walking a model's parameters in a stable order with their names: for optimizers, weight decay
-//! and state dicts.
+//! A model's parameters in a stable order with their names: for optimizers, weight decay and
+//! state dicts.
 //!
-//! The order is the order of the fields in the model's structs, so it is the same in every run;
-//! burn's `ParamId`s are random and must not be a key of anything that is saved.
+//! The order is that of the layers, so it is the same in every run.
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Gradients, Tensor};
+
+use crate::graph::{Role, TensorSpec};
+use crate::network::Model;
 
 /// A trainable parameter.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +15,10 @@ pub struct ParameterInfo {
     pub name: String,
     /// Its shape, in torch's layout.
     pub shape: Vec<usize>,
+    /// The block it belongs to, counted from the images.
+    pub block: usize,
+    /// Whether it is frozen: no gradient reaches it.
+    pub frozen: bool,
 }
 
 impl ParameterInfo {
@@ -34,152 +39,40 @@ impl ParameterInfo {
     }
 }
 
-/// The trainable parameters in visiting order.
-pub fn parameters<M: Module>(module: &M) -> Vec<ParameterInfo> {
-    struct List(Vec<ParameterInfo>);
-    impl Walk for List {
-        fn tensor<const D: usize>(&mut self, name: &str, param: &Param<Tensor<D>>) {
-            if !is_buffer(name) {
-                let shape = param.lazy_shape().as_slice().to_vec();
-                self.0.push(ParameterInfo { name: name.to_owned(), shape });
-            }
-        }
-    }
-    walk(module, List(Vec::new())).0
+/// The trainable parameters in order.
+pub fn parameters(model: &Model) -> Vec<ParameterInfo> {
+    learned(model).map(|(_, info)| info).collect()
 }
 
-/// Takes the gradient of each trainable parameter out of `gradients`, flattened, in visiting
-/// order and without autodiff; `None` where no gradient reached a parameter (frozen, or unused in
-/// the loss).
-pub fn collect_gradients<M: Module>(module: &M, gradients: &mut Gradients) -> Vec<Option<Tensor<1>>> {
-    struct Collect<'a>(&'a mut Gradients, Vec<Option<Tensor<1>>>);
-    impl Walk for Collect<'_> {
-        fn tensor<const D: usize>(&mut self, name: &str, param: &Param<Tensor<D>>) {
-            if !is_buffer(name) {
-                let gradient = param.base().grad_remove(self.0);
-                self.1.push(gradient.map(flat));
-            }
-        }
-    }
-    walk(module, Collect(gradients, Vec::new())).1
+/// Each learned tensor's place among all tensors, and what it is.
+fn learned(model: &Model) -> impl Iterator<Item = (usize, ParameterInfo)> + '_ {
+    let blocks = model.graph().tensor_blocks();
+    let tensors = model.graph().tensors.iter().enumerate();
+    tensors.filter(|(_, spec)| spec.role == Role::Parameter).map(move |(index, spec)| {
+        let TensorSpec { name, shape, .. } = spec.clone();
+        let frozen = model.slots()[index].is_frozen();
+        (index, ParameterInfo { name, shape, block: blocks[index], frozen })
+    })
 }
 
-/// Replaces each trainable parameter by what `update` makes of it. `update` is given its index in
-/// visiting order, its name and shape, and its value flattened and without autodiff; it returns
-/// the new value, flattened. Whether a parameter requires gradients stays as it was.
+/// Takes the gradient of each trainable parameter out of `gradients`, flattened, in order and
+/// without autodiff; `None` where no gradient reached a parameter (frozen, or unused in the loss).
+pub fn collect_gradients(model: &Model, gradients: &mut Gradients) -> Vec<Option<Tensor<1>>> {
+    model.take_gradients(gradients)
+}
+
+/// Replaces each trainable parameter by what `update` makes of it. `update` is given its index
+/// among the parameters, its name and shape, and its value flattened and without autodiff; it
+/// returns the new value, flattened. What was frozen stays so.
 #[must_use]
-pub fn map_parameters<M: Module>(
-    module: M,
-    update: impl FnMut(usize, &ParameterInfo, Tensor<1>) -> Tensor<1>,
-) -> M {
-    struct Update<F>(usize, F);
-    impl<F: FnMut(usize, &ParameterInfo, Tensor<1>) -> Tensor<1>> Replace for Update<F> {
-        fn tensor<const D: usize>(&mut self, name: &str, value: Tensor<D>) -> Tensor<D> {
-            if is_buffer(name) {
-                return value;
-            }
-            let shape = value.dims();
-            let info = ParameterInfo { name: name.to_owned(), shape: shape.to_vec() };
-            let index = self.0;
-            self.0 += 1;
-            (self.1)(index, &info, flat(value)).reshape(shape)
-        }
+pub fn map_parameters(
+    mut model: Model,
+    mut update: impl FnMut(usize, &ParameterInfo, Tensor<1>) -> Tensor<1>,
+) -> Model {
+    let learned: Vec<_> = learned(&model).collect();
+    for (i, (index, info)) in learned.iter().enumerate() {
+        let value = model.slots()[*index].value();
+        model.set(*index, update(i, info, value));
     }
-    replace(module, Update(0, update)).0
-}
-
-fn flat<const D: usize>(tensor: Tensor<D>) -> Tensor<1> {
-    let n = tensor.shape().num_elements();
-    tensor.reshape([n])
-}
-
-/// Whether the tensor called `name` is a running statistic: saved, but not trained.
-pub fn is_buffer(name: &str) -> bool {
-    name.ends_with("running_mean") || name.ends_with("running_var")
-}
-
-/// Is shown every tensor of a module with its path.
-pub(crate) trait Walk {
-    /// The tensor at `name`.
-    fn tensor<const D: usize>(&mut self, name: &str, param: &Param<Tensor<D>>);
-}
-
-/// Shows every tensor of `module` to `walker`.
-pub(crate) fn walk<M: Module, W: Walk>(module: &M, walker: W) -> W {
-    let mut visitor = PathVisitor { path: Path::default(), walker };
-    module.visit(&mut visitor);
-    visitor.walker
-}
-
-/// Is given every tensor of a module with its path, without autodiff, and gives it back changed.
-pub(crate) trait Replace {
-    /// The new tensor at `name`, of equal shape.
-    fn tensor<const D: usize>(&mut self, name: &str, value: Tensor<D>) -> Tensor<D>;
-}
-
-/// Replaces every tensor of `module` by what `replacer` makes of it.
-pub(crate) fn replace<M: Module, R: Replace>(module: M, replacer: R) -> (M, R) {
-    let mut mapper = PathMapper { path: Path::default(), replacer };
-    let module = module.map(&mut mapper);
-    (module, mapper.replacer)
-}
-
-/// The path to where a traversal is; the variant of an enum of models is no part of it.
-#[derive(Default)]
-struct Path(Vec<Option<String>>);
-
-impl Path {
-    fn enter(&mut self, name: &str, container: &str) {
-        self.0.push((!container.starts_with("Enum:")).then(|| name.to_owned()));
-    }
-
-    fn exit(&mut self) {
-        self.0.pop();
-    }
-
-    fn name(&self) -> String {
-        self.0.iter().flatten().map(String::as_str).collect::<Vec<_>>().join(".")
-    }
-}
-
-struct PathVisitor<W> {
-    path: Path,
-    walker: W,
-}
-
-impl<W: Walk> ModuleVisitor for PathVisitor<W> {
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.walker.tensor(&self.path.name(), param);
-    }
-
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.path.enter(name, container);
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.exit();
-    }
-}
-
-struct PathMapper<R> {
-    path: Path,
-    replacer: R,
-}
-
-impl<R: Replace> ModuleMapper for PathMapper<R> {
-    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let (id, tensor, mapper) = param.consume();
-        let (on_tape, trains) = (tensor.is_autodiff(), tensor.is_require_grad());
-        let value = self.replacer.tensor(&self.path.name(), tensor.without_autodiff());
-        let value = if on_tape { value.autodiff().set_require_grad(trains) } else { value };
-        Param::from_mapped_value(id, value, mapper)
-    }
-
-    fn enter_module(&mut self, name: &str, container: &str) {
-        self.path.enter(name, container);
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.exit();
-    }
+    model
 }

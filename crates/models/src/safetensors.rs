@@ -9,7 +9,7 @@ use std::fmt;
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::parameters::is_buffer;
+use crate::weights::is_buffer;
 use crate::weights::{NamedTensor, WeightsError};
 
 /// No header may be longer, as in the format's own reader.

@@ -4,9 +4,6 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
-use crate::layers::conv::{ConvShape, output_size};
-use crate::model::InputShape;
-
 /// One layer with weights.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LayerSummary {
@@ -25,6 +22,8 @@ pub struct LayerSummary {
 pub struct Summary {
     /// The layers.
     pub layers: Vec<LayerSummary>,
+    /// Values that all layers together make of one image; a training step holds them all.
+    pub activations: u64,
 }
 
 impl Summary {
@@ -67,71 +66,5 @@ impl Summary {
             self.multiply_adds()
         );
         out
-    }
-}
-
-/// Adds layers up while following the image's size through them.
-#[derive(Debug)]
-pub struct Tally {
-    height: usize,
-    width: usize,
-    layers: Vec<LayerSummary>,
-}
-
-impl Tally {
-    /// Starts at the input.
-    pub fn new(input: InputShape) -> Self {
-        Self { height: input.height, width: input.width, layers: Vec::new() }
-    }
-
-    /// A convolution.
-    pub fn conv(&mut self, name: &str, shape: ConvShape) {
-        (self.height, self.width) = self.branch(name, shape);
-    }
-
-    /// A convolution beside the path: the size stays. Returns the branch's height and width.
-    pub fn branch(&mut self, name: &str, shape: ConvShape) -> (usize, usize) {
-        let side = |size| output_size(size, shape.kernel, shape.stride, shape.padding).unwrap_or(0);
-        let (height, width) = (side(self.height), side(self.width));
-        let weights = shape.inputs * shape.outputs * shape.kernel * shape.kernel;
-        let bias = if shape.bias { shape.outputs } else { 0 };
-        self.push(name, vec![shape.outputs, height, width], weights + bias, weights * height * width);
-        (height, width)
-    }
-
-    /// A batch norm.
-    pub fn norm(&mut self, name: &str, channels: usize) {
-        self.branch_norm(name, channels, 1);
-    }
-
-    /// A batch norm beside the path, after `stride`.
-    pub fn branch_norm(&mut self, name: &str, channels: usize, stride: usize) {
-        let output = vec![channels, self.height.div_ceil(stride), self.width.div_ceil(stride)];
-        self.push(name, output, 2 * channels, 0);
-    }
-
-    /// Pooling over windows of `size`.
-    pub fn pool(&mut self, size: usize) {
-        self.height /= size;
-        self.width /= size;
-    }
-
-    /// A linear layer.
-    pub fn linear(&mut self, name: &str, inputs: usize, outputs: usize) {
-        self.push(name, vec![outputs], inputs * outputs + outputs, inputs * outputs);
-    }
-
-    /// The summary.
-    pub fn finish(self) -> Summary {
-        Summary { layers: self.layers }
-    }
-
-    fn push(&mut self, name: &str, output: Vec<usize>, parameters: usize, multiply_adds: usize) {
-        self.layers.push(LayerSummary {
-            name: name.to_owned(),
-            output,
-            parameters: parameters as u64,
-            multiply_adds: multiply_adds as u64,
-        });
     }
 }

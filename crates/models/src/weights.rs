@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use burn::module::{Module, Param};
 use burn::tensor::{Tensor, TensorData};
 
-use crate::parameters::{Replace, Walk, is_buffer, replace, walk};
+use crate::graph::{Role, TensorSpec};
+use crate::network::Model;
 
 /// A tensor of a model on the host.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,58 +31,46 @@ pub enum WeightsError {
     Mismatch(Vec<String>),
 }
 
-/// Every tensor of `module`, running statistics included, in visiting order.
-pub fn state_dict<M: Module>(module: &M) -> Vec<NamedTensor> {
-    struct Collect(Vec<NamedTensor>);
-    impl Walk for Collect {
-        fn tensor<const D: usize>(&mut self, name: &str, param: &Param<Tensor<D>>) {
-            let data = param.base().into_data();
-            self.0.push(NamedTensor {
-                name: name.to_owned(),
-                shape: data.shape().as_slice().to_vec(),
-                data: data.iter::<f32>().collect(),
-                trainable: !is_buffer(name),
-            });
-        }
-    }
-    walk(module, Collect(Vec::new())).0
+/// Whether the tensor called `name` is a running statistic: saved, but not trained.
+pub fn is_buffer(name: &str) -> bool {
+    name.ends_with("running_mean") || name.ends_with("running_var")
 }
 
-/// `module` with its tensors replaced by those of equal name.
+/// Every tensor of `model`, running statistics included, in order.
+pub fn state_dict(model: &Model) -> Vec<NamedTensor> {
+    let tensor = |(index, spec): (usize, &TensorSpec)| NamedTensor {
+        name: spec.name.clone(),
+        shape: spec.shape.clone(),
+        data: model.slots()[index].value().into_data().iter::<f32>().collect(),
+        trainable: spec.role == Role::Parameter,
+    };
+    model.graph().tensors.iter().enumerate().map(tensor).collect()
+}
+
+/// `model` with its tensors replaced by those of equal name.
 ///
 /// # Errors
 /// When a tensor is missing, unexpected, of another shape or not finite; all differences at once.
-pub fn load_state_dict<M: Module>(module: M, tensors: &[NamedTensor]) -> Result<M, WeightsError> {
-    let problems = differences(&module, tensors);
+pub fn load_state_dict(mut model: Model, tensors: &[NamedTensor]) -> Result<Model, WeightsError> {
+    let problems = differences(&model.graph().tensors, tensors);
     if !problems.is_empty() {
         return Err(WeightsError::Mismatch(problems));
     }
-    let by_name = tensors.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect();
-    Ok(replace(module, Load(by_name)).0)
-}
-
-struct Load<'a>(BTreeMap<&'a str, &'a NamedTensor>);
-
-impl Replace for Load<'_> {
-    fn tensor<const D: usize>(&mut self, name: &str, value: Tensor<D>) -> Tensor<D> {
-        match self.0.get(name) {
-            Some(tensor) => {
-                let data = TensorData::new(tensor.data.clone(), tensor.shape.clone());
-                Tensor::from_data(data, &value.device())
-            }
-            None => value,
+    let by_name: BTreeMap<_, _> = tensors.iter().map(|tensor| (tensor.name.as_str(), tensor)).collect();
+    let device = model.device().clone().without_autodiff();
+    let given: Vec<_> =
+        model.graph().tensors.iter().map(|spec| by_name.get(spec.name.as_str()).copied()).collect();
+    for (index, tensor) in given.into_iter().enumerate() {
+        if let Some(tensor) = tensor {
+            let data = TensorData::new(tensor.data.clone(), [tensor.data.len()]);
+            model.set(index, Tensor::from_data(data, &device));
         }
     }
+    Ok(model)
 }
 
-/// What keeps `tensors` from being the state of `module`.
-fn differences<M: Module>(module: &M, tensors: &[NamedTensor]) -> Vec<String> {
-    struct Shapes(Vec<(String, Vec<usize>)>);
-    impl Walk for Shapes {
-        fn tensor<const D: usize>(&mut self, name: &str, param: &Param<Tensor<D>>) {
-            self.0.push((name.to_owned(), param.lazy_shape().as_slice().to_vec()));
-        }
-    }
+/// What keeps `tensors` from being the values of `specs`.
+fn differences(specs: &[TensorSpec], tensors: &[NamedTensor]) -> Vec<String> {
     let mut problems = Vec::new();
     let mut given = BTreeMap::new();
     for tensor in tensors {
@@ -90,12 +78,12 @@ fn differences<M: Module>(module: &M, tensors: &[NamedTensor]) -> Vec<String> {
             problems.push(format!("`{}` is there twice", tensor.name));
         }
     }
-    for (name, shape) in walk(module, Shapes(Vec::new())).0 {
+    for TensorSpec { name, shape, .. } in specs {
         let Some(tensor) = given.remove(name.as_str()) else {
             problems.push(format!("`{name}` is missing"));
             continue;
         };
-        if tensor.shape != shape {
+        if tensor.shape != *shape {
             problems.push(format!("`{name}` has shape {:?}, the model's is {shape:?}", tensor.shape));
         } else if tensor.data.len() != shape.iter().product::<usize>() {
             problems.push(format!("`{name}` has {} values for shape {shape:?}", tensor.data.len()));

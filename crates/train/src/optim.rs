@@ -8,9 +8,8 @@ mod adam;
 mod adamw;
 mod sgd;
 
-use burn::module::Module;
-use burn::tensor::{Device, Gradients, Tensor, TensorData};
-use peregrine_models::{collect_gradients, map_parameters};
+use burn::tensor::{Device, Tensor, TensorData};
+use peregrine_models::{Model, ParameterInfo, map_parameters};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -108,21 +107,36 @@ impl Optimizer {
         Self { config: config.clone(), clip_norm, states: Vec::new() }
     }
 
-    /// Moves `model` one step against `gradients` at learning rate `lr`.
-    pub fn step<M: Module>(&mut self, model: M, mut gradients: Gradients, lr: f64) -> M {
-        let mut gradients = collect_gradients(&model, &mut gradients);
+    /// Moves `model` one step against `gradients` (one for each parameter, flat; `None` leaves it as
+    /// it is) at learning rate `lr`.
+    pub fn step(&mut self, model: Model, gradients: Vec<Option<Tensor<1>>>, lr: f64) -> Model {
+        let mut gradients = self.clipped(gradients);
+        map_parameters(model, |i, info, weights| match gradients.get_mut(i).and_then(Option::take) {
+            Some(gradient) => self.update(i, info, weights, gradient, lr),
+            None => weights,
+        })
+    }
+
+    /// The gradients of a step as the optimizer uses them.
+    fn clipped(&mut self, mut gradients: Vec<Option<Tensor<1>>>) -> Vec<Option<Tensor<1>>> {
         if let Some(norm) = self.clip_norm {
             clip(&mut gradients, norm);
         }
-        let Self { config, states, .. } = self;
-        states.resize_with(gradients.len(), ParamState::default);
-        map_parameters(model, |i, info, weights| match gradients[i].take() {
-            Some(gradient) => {
-                let decays = config.decays_norm_and_bias() || !info.is_norm_or_bias();
-                config.update(Update { weights, gradient, lr, decays }, &mut states[i])
-            }
-            None => weights,
-        })
+        self.states.resize_with(gradients.len(), ParamState::default);
+        gradients
+    }
+
+    /// New values of parameter `i`.
+    fn update(
+        &mut self,
+        i: usize,
+        info: &ParameterInfo,
+        weights: Tensor<1>,
+        gradient: Tensor<1>,
+        lr: f64,
+    ) -> Tensor<1> {
+        let decays = self.config.decays_norm_and_bias() || !info.is_norm_or_bias();
+        self.config.update(Update { weights, gradient, lr, decays }, &mut self.states[i])
     }
 
     /// The state on the host, in visiting order.

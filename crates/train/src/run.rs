@@ -84,12 +84,14 @@ impl Run {
         let seed = plan.seed("dropout").with(self.position.step);
         let wanted = wanted(&batch);
         let indices = batch.indices.clone();
-        let batch = batch.to_device(&plan.autodiff);
-        let image_weights = plan.uses_image_weights.then_some(batch.weights);
+        let batch = batch.to_device(&plan.device);
+        let image_weights = plan.uses_image_weights.then(|| batch.weights.autodiff());
 
-        let logits = self.model.forward(batch.images, &Mode::Train { seed });
-        let loss = plan.loss.of(logits.clone(), batch.targets, image_weights);
-        let gradients = loss.backward();
+        let tape = self.model.tape(batch.images, &Mode::Train { seed });
+        let logits = tape.logits.clone().autodiff().set_require_grad(true);
+        let loss = plan.loss.of(logits.clone(), batch.targets.autodiff(), image_weights);
+        let pulled = logits.grad_remove(&mut loss.backward());
+        let gradients = pulled.map(|gradient| tape.backward(gradient)).unwrap_or_default();
         self.model = self.optimizer.step(self.model, gradients, lr);
         self.position.step += 1;
         self.position.step_in_epoch += 1;

@@ -1,13 +1,34 @@
-use burn::module::Param;
 use burn::tensor::activation;
 
 use super::*;
 
 /// What `tests/goldens/optimizers.py` fits.
-#[derive(Module, Debug)]
+#[derive(Debug, Clone)]
 struct Regression {
-    w: Param<Tensor<2>>,
-    b: Param<Tensor<1>>,
+    w: Tensor<2>,
+    b: Tensor<1>,
+}
+
+impl Regression {
+    fn stepped(self, optimizer: &mut Optimizer, loss: &Tensor<1>, lr: f64) -> Self {
+        let mut gradients = loss.backward();
+        let gradients = vec![
+            self.w.grad_remove(&mut gradients).map(|g| g.reshape([15])),
+            self.b.grad_remove(&mut gradients),
+        ];
+        let mut gradients = optimizer.clipped(gradients);
+        let mut update = |i: usize, shape: &[usize], value: Tensor<1>| {
+            let info = ParameterInfo { name: String::new(), shape: shape.to_vec(), block: 0, frozen: false };
+            let gradient = gradients[i].take().unwrap();
+            optimizer
+                .update(i, &info, value.without_autodiff(), gradient, lr)
+                .autodiff()
+                .set_require_grad(true)
+        };
+        let w = update(0, &[5, 3], self.w.reshape([15]));
+        let b = update(1, &[3], self.b);
+        Self { w: w.without_autodiff().reshape([5, 3]).autodiff().set_require_grad(true), b }
+    }
 }
 
 #[derive(Deserialize)]
@@ -29,7 +50,8 @@ impl Golden {
     fn model(&self, device: &Device) -> Regression {
         let w = TensorData::new(self.w.clone(), [5, 3]);
         let b = TensorData::new(self.b.clone(), [3]);
-        Regression { w: Param::from_data(w, device), b: Param::from_data(b, device) }
+        let w = Tensor::from_data(w, device).set_require_grad(true);
+        Regression { w, b: Tensor::from_data(b, device).set_require_grad(true) }
     }
 
     /// Makes the steps `from..20`; returns the weights behind each.
@@ -46,10 +68,10 @@ impl Golden {
         let mut out = Vec::new();
         for step in from..until {
             let lr = optimizer.config.lr() * if step < 10 { 1.0 } else { 0.1 };
-            let bias = model.b.val().reshape([1, 3]);
-            let z = activation::tanh(x.clone().matmul(model.w.val()) + bias);
+            let bias = model.b.clone().reshape([1, 3]);
+            let z = activation::tanh(x.clone().matmul(model.w.clone()) + bias);
             let loss = (z - y.clone()).square().mean();
-            model = optimizer.step(model, loss.backward(), lr);
+            model = model.stepped(optimizer, &loss, lr);
             out.push(weights(&model));
         }
         (model, out)
@@ -57,8 +79,8 @@ impl Golden {
 }
 
 fn weights(model: &Regression) -> Vec<f32> {
-    let mut all = model.w.val().into_data().try_to_vec::<f32>().unwrap();
-    all.extend(model.b.val().into_data().try_to_vec::<f32>().unwrap());
+    let mut all = model.w.clone().into_data().try_to_vec::<f32>().unwrap();
+    all.extend(model.b.clone().into_data().try_to_vec::<f32>().unwrap());
     all
 }
 

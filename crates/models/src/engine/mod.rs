@@ -1,0 +1,65 @@
+//! How a network is computed: the plain reference everywhere, and faster ways to the same numbers
+//! where a device has one.
+//!
+//! An engine takes a whole [`Graph`](crate::graph::Graph) and the tensors of a
+//! [`Model`], forward, and back from the gradient of the logits to those of the parameters. Each
+//! is tested against the [`reference`] in value and gradient.
+
+use std::fmt;
+
+use burn::tensor::Tensor;
+
+use crate::layers::Batch;
+use crate::model::Mode;
+use crate::network::Model;
+
+pub mod reference;
+
+/// Which engine computes a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Engine {
+    /// The fastest there is for the device and the graph.
+    #[default]
+    Fastest,
+    /// Burn's operations, one by one.
+    Reference,
+}
+
+/// A forward pass of a training step, and the way back.
+pub struct Tape {
+    /// `[n, classes]`, without autodiff.
+    pub logits: Tensor<2>,
+    pull: Pull,
+}
+
+/// From the gradient of the logits to the flat gradient of each parameter, in order.
+pub type Pull = Box<dyn FnOnce(Tensor<2>) -> Vec<Option<Tensor<1>>>>;
+
+impl Tape {
+    pub(crate) fn new(logits: Tensor<2>, pull: Pull) -> Self {
+        Self { logits, pull }
+    }
+
+    /// The gradient of each parameter, flat and without autodiff, in the order of
+    /// [`parameters`](crate::parameters::parameters); `None` where none reaches it (frozen, or
+    /// not part of the logits). `gradient` is that of the loss by the logits, `[n, classes]`.
+    pub fn backward(self, gradient: Tensor<2>) -> Vec<Option<Tensor<1>>> {
+        (self.pull)(gradient.without_autodiff())
+    }
+}
+
+impl fmt::Debug for Tape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tape").field("logits", &self.logits.dims()).finish_non_exhaustive()
+    }
+}
+
+/// The value of node `target` for `images`.
+pub(crate) fn forward(model: &Model, images: Tensor<4>, mode: &Mode, target: usize) -> Batch {
+    reference::forward(model, images, mode, target)
+}
+
+/// The forward pass of a training step.
+pub(crate) fn tape(model: &Model, images: Tensor<4>, mode: &Mode) -> Tape {
+    reference::tape(model, images, mode)
+}

@@ -1,0 +1,5 @@
+//! The architectures: one file each, with its paper and what it departs from.
+
+pub mod lenet5;
+pub mod resnet;
+pub mod sample_cnn;
