@@ -44,6 +44,11 @@ pub fn parameters(model: &Model) -> Vec<ParameterInfo> {
     learned(model).map(|(_, info)| info).collect()
 }
 
+/// The trainable parameters in order, with their values flattened and without autodiff.
+pub fn values(model: &Model) -> impl Iterator<Item = (ParameterInfo, Tensor<1>)> + '_ {
+    learned(model).map(|(index, info)| (info, model.slots()[index].value()))
+}
+
 /// Each learned tensor's place among all tensors, and what it is.
 fn learned(model: &Model) -> impl Iterator<Item = (usize, ParameterInfo)> + '_ {
     let blocks = model.graph().tensor_blocks();

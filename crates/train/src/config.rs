@@ -10,6 +10,7 @@ use crate::early_stopping::{EarlyStopping, Monitor};
 use crate::loss::LossConfig;
 use crate::optim::OptimizerConfig;
 use crate::schedule::{ScheduleConfig, Warmup};
+use crate::transfer::Transfer;
 
 /// Trains a network on the training images, measures it on the validation images after every
 /// epoch and keeps the best weights.
@@ -40,6 +41,9 @@ pub struct TrainConfig {
     /// shortened to it. Absent: any.
     #[schemars(range(min = 1e-6, max = 1e6))]
     pub clip_grad_norm: Option<f64>,
+    /// How the network of the input `init` is fine-tuned. Absent: all of it at one rate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transfer: Option<Transfer>,
     /// The number by which epochs are compared, for `early_stopping` and `keep`.
     pub metric: Monitor,
     /// When to stop before the last epoch. Absent: never.
@@ -81,6 +85,7 @@ impl Default for TrainConfig {
             warmup: Warmup::default(),
             loss: LossConfig::default(),
             clip_grad_norm: None,
+            transfer: None,
             metric: Monitor::default(),
             early_stopping: None,
             keep: Keep::default(),
@@ -118,6 +123,10 @@ impl TrainConfig {
                 cosine.min_lr
             );
             problem("schedule.min_lr", message);
+        }
+        if let Some(Transfer { train_last: None, unfreeze_every: Some(_), .. }) = self.transfer {
+            let message = "nothing is frozen at first (set `train_last`, 0 for the head alone)".to_owned();
+            problem("transfer.unfreeze_every", message);
         }
         if self.warmup.epochs > self.epochs as f64 {
             let message = format!(

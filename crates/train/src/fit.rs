@@ -63,6 +63,12 @@ pub enum FitError {
         /// What to do.
         remedy: &'static str,
     },
+    /// Fresh weights would be frozen, or held where they are.
+    #[error(
+        "`transfer` holds weights where they are, but they would be random ones (connect the input \
+         `init` to a checkpoint, from a stage of kind `weights` or `train`)"
+    )]
+    NoInit,
     /// The loss is not a number any more.
     #[error(
         "the loss became `{loss}` in step {step} (epoch {epoch}, learning rate {lr:e}), on images \
@@ -107,6 +113,7 @@ pub fn fit(data: &Data, config: &TrainConfig, cx: &StageContext) -> anyhow::Resu
     let plan = Plan::new(data, config, cx)?;
     let mut run = Run::resumed(&plan)?;
     while !run.finished(&plan) {
+        run.begin_epoch(&plan);
         for batch in plan.batches(run.position()) {
             if cx.cancel.is_cancelled() {
                 run.save(&plan)?;
@@ -128,3 +135,5 @@ pub fn fit(data: &Data, config: &TrainConfig, cx: &StageContext) -> anyhow::Resu
 mod golden;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod transfer_tests;

@@ -72,6 +72,31 @@ pub struct EpochRow {
     pub val_macro_f1: f64,
     /// Whether it was the best epoch so far.
     pub best: bool,
+    /// The learning rates of the blocks at the epoch's last step, where they differ; see
+    /// [`Transfer`](crate::transfer::Transfer).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<GroupRate>,
+}
+
+/// The learning rate of a run of blocks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GroupRate {
+    /// The first block, nearest to the images.
+    pub first: String,
+    /// The last block.
+    pub last: String,
+    /// Their learning rate; 0 where they don't train.
+    pub lr: f64,
+}
+
+impl GroupRate {
+    /// `layer1.0 to layer2.1 frozen`, `head 1.0e-3`.
+    pub fn text(&self) -> String {
+        let Self { first, last, lr } = self;
+        let blocks = if first == last { first.clone() } else { format!("{first} to {last}") };
+        if *lr == 0.0 { format!("{blocks} frozen") } else { format!("{blocks} {lr:.2e}") }
+    }
 }
 
 impl Artifact for History {
@@ -127,6 +152,7 @@ impl Artifact for History {
                 if row.epoch == s.best_epoch { "  best" } else { "" },
             );
         }
+        out.push_str(&groups_text(&self.epochs));
         out
     }
 
@@ -170,6 +196,21 @@ impl Artifact for History {
     }
 }
 
+/// The learning rates of the blocks, a line for each epoch in which what trains changed.
+fn groups_text(epochs: &[EpochRow]) -> String {
+    let mut out = String::new();
+    let mut before: Vec<(&str, bool)> = Vec::new();
+    for row in epochs {
+        let now: Vec<_> = row.groups.iter().map(|group| (group.last.as_str(), group.lr == 0.0)).collect();
+        if now != before && !now.is_empty() {
+            let groups: Vec<String> = row.groups.iter().map(GroupRate::text).collect();
+            let _ = writeln!(out, "\nlearning rates in epoch {}: {}", row.epoch, groups.join(", "));
+        }
+        before = now;
+    }
+    out
+}
+
 /// One JSON object a line.
 fn rows_to_jsonl(rows: &[EpochRow]) -> serde_json::Result<String> {
     let mut out = String::new();
@@ -200,6 +241,7 @@ mod tests {
             val_top1: 0.3,
             val_macro_f1: 0.2,
             best: epoch == 1,
+            groups: Vec::new(),
         };
         let history = History {
             summary: Summary {

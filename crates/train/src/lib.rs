@@ -13,7 +13,9 @@ pub mod resume;
 mod run;
 pub mod schedule;
 mod stage;
+pub mod transfer;
 
 pub use config::TrainConfig;
 pub use fit::{Data, FitError, Fitted, fit};
-pub use history::{EpochRow, History, Summary};
+pub use history::{EpochRow, GroupRate, History, Summary};
+pub use transfer::Transfer;

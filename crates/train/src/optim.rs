@@ -108,11 +108,16 @@ impl Optimizer {
     }
 
     /// Moves `model` one step against `gradients` (one for each parameter, flat; `None` leaves it as
-    /// it is) at learning rate `lr`.
-    pub fn step(&mut self, model: Model, gradients: Vec<Option<Tensor<1>>>, lr: f64) -> Model {
+    /// it is) at the learning rate that `lr` gives each.
+    pub fn step(
+        &mut self,
+        model: Model,
+        gradients: Vec<Option<Tensor<1>>>,
+        lr: impl Fn(&ParameterInfo) -> f64,
+    ) -> Model {
         let mut gradients = self.clipped(gradients);
         map_parameters(model, |i, info, weights| match gradients.get_mut(i).and_then(Option::take) {
-            Some(gradient) => self.update(i, info, weights, gradient, lr),
+            Some(gradient) => self.update(i, info, weights, gradient, lr(info)),
             None => weights,
         })
     }

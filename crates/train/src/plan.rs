@@ -14,6 +14,7 @@ use crate::fit::{Data, FitError};
 use crate::loss::{Loss, LossConfig, Mean};
 use crate::resume::Position;
 use crate::schedule::Schedule;
+use crate::transfer::Tuning;
 
 /// What stays the same over a training.
 pub(crate) struct Plan<'a> {
@@ -29,6 +30,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) loss: Loss,
     pub(crate) uses_image_weights: bool,
     pub(crate) steps_per_epoch: u64,
+    /// How the network is fine-tuned, where it is.
+    pub(crate) tuning: Option<Tuning>,
     /// Tells this training from others; see [`crate::resume::State::key`].
     pub(crate) key: String,
     loader: Loader,
@@ -62,6 +65,7 @@ impl<'a> Plan<'a> {
         let class_weights = data.class_weights.as_ref().map(|w| w.weights.as_slice());
         let mean = if mixes { Mean::Images } else { Mean::Weights };
         Ok(Self {
+            tuning: config.transfer.as_ref().map(|t| Tuning::new(t, data.init.as_ref(), &device)),
             data,
             config,
             cx,
@@ -154,6 +158,9 @@ fn check(data: &Data, config: &TrainConfig) -> Result<(), FitError> {
         let remedy = "weigh the classes of the training split";
         let (ours, theirs) = (train.classes.join(", "), weights.classes.join(", "));
         same("classes", ours, "class_weights", theirs, remedy)?;
+    }
+    if data.init.is_none() && config.transfer.as_ref().is_some_and(|transfer| transfer.needs_init()) {
+        return Err(FitError::NoInit);
     }
     if let Some(init) = &data.init {
         let remedy = "start from a checkpoint of the same network on images of the same kind";

@@ -1,5 +1,6 @@
 //! What changes over a training: the network, the optimizer, where it is and what it counted.
 
+use burn::tensor::Tensor;
 use peregrine_augment::HostBatch;
 use peregrine_eval::predict::{logits, softmax};
 use peregrine_eval::{Metrics, Predictions};
@@ -9,7 +10,7 @@ use peregrine_pipeline::Cancelled;
 use crate::config::Keep;
 use crate::early_stopping::{Best, Monitor, Progress};
 use crate::fit::{FitError, Fitted};
-use crate::history::{EpochRow, History, Summary};
+use crate::history::{EpochRow, GroupRate, History, Summary};
 use crate::optim::Optimizer;
 use crate::plan::{Plan, is_finite};
 use crate::resume::{self, Position, Saved, State, Sums};
@@ -92,7 +93,7 @@ impl Run {
         let loss = plan.loss.of(logits.clone(), batch.targets.autodiff(), image_weights);
         let pulled = logits.grad_remove(&mut loss.backward());
         let gradients = pulled.map(|gradient| tape.backward(gradient)).unwrap_or_default();
-        self.model = self.optimizer.step(self.model, gradients, lr);
+        self = self.update(plan, gradients, lr);
         self.position.step += 1;
         self.position.step_in_epoch += 1;
 
@@ -109,6 +110,29 @@ impl Run {
         self.sums.images += wanted.len() as u64;
         self.sums.loss += f64::from(loss) * wanted.len() as f64;
         Ok(self)
+    }
+
+    /// New weights from gradients.
+    fn update(mut self, plan: &Plan, mut gradients: Vec<Option<Tensor<1>>>, lr: f64) -> Self {
+        let Some(tuning) = &plan.tuning else {
+            self.model = self.optimizer.step(self.model, gradients, |_| lr);
+            return self;
+        };
+        tuning.pull(&self.model, &mut gradients);
+        let head = self.model.graph().blocks.len() - 1;
+        self.model = self.optimizer.step(self.model, gradients, |info| lr * tuning.share(head - info.block));
+        self
+    }
+
+    /// Freezes and frees what the running epoch asks for.
+    pub(crate) fn begin_epoch(&mut self, plan: &Plan) {
+        if let Some(tuning) = &plan.tuning {
+            let Position { epoch, step, .. } = self.position;
+            tuning.prepare(&mut self.model, epoch);
+            let groups = tuning.groups(&self.model, epoch, plan.schedule.at(step));
+            let rates: Vec<String> = groups.iter().map(GroupRate::text).collect();
+            tracing::info!(epoch, rates = rates.join(", "), "learning rates");
+        }
     }
 
     /// Says how far the training is.
@@ -141,10 +165,13 @@ impl Run {
         let min_delta = plan.config.early_stopping.as_ref().map_or(0.0, |rule| rule.min_delta);
         let best = self.progress.take(Best { epoch, value, val_loss }, min_delta);
         let images = self.sums.images.max(1) as f64;
+        let lr = plan.schedule.at(step.saturating_sub(1));
+        let tuning = plan.tuning.as_ref();
         self.epochs.push(EpochRow {
             epoch,
             step,
-            lr: plan.schedule.at(step.saturating_sub(1)),
+            lr,
+            groups: tuning.map(|tuning| tuning.groups(&self.model, epoch, lr)).unwrap_or_default(),
             train_loss: self.sums.loss / images,
             train_top1: self.sums.hits as f64 / images,
             val_loss,

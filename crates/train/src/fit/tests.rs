@@ -54,7 +54,7 @@ fn policy() -> Policy {
 }
 
 /// 46 images in batches of 8: six steps an epoch, the last one short.
-fn data() -> Data {
+pub(super) fn data() -> Data {
     Data {
         train: Arc::new(images(Split::Train, 46, 12, 3)),
         val: Arc::new(images(Split::Val, 15, 12, 3)),
@@ -68,7 +68,7 @@ fn data() -> Data {
 }
 
 /// Batch norm or dropout, warm-up and cosine, clipping, smoothing, early stopping.
-fn config(model: ModelConfig, workers: usize) -> TrainConfig {
+pub(super) fn config(model: ModelConfig, workers: usize) -> TrainConfig {
     let cross_entropy = CrossEntropy { label_smoothing: 0.1, ..CrossEntropy::default() };
     TrainConfig {
         model,
@@ -83,7 +83,7 @@ fn config(model: ModelConfig, workers: usize) -> TrainConfig {
     }
 }
 
-fn resnet() -> ModelConfig {
+pub(super) fn resnet() -> ModelConfig {
     ModelConfig::Resnet(ResnetConfig { depth: 8, width: 4, ..ResnetConfig::default() })
 }
 
@@ -94,7 +94,7 @@ fn sample_cnn() -> ModelConfig {
 
 /// A context with its resume folder below `dir` that is cancelled once `steps` steps are done in
 /// all.
-fn context(dir: &Path, steps: u64) -> StageContext {
+pub(super) fn context(dir: &Path, steps: u64) -> StageContext {
     let mut cx = StageContext::detached(dir);
     cx.seed = Seed(17);
     let cancel = cx.cancel.clone();
@@ -111,11 +111,15 @@ fn straight(config: &TrainConfig) -> Fitted {
 }
 
 fn interrupted(config: &TrainConfig, dir: &Path, at: &[u64]) -> Fitted {
+    interrupted_on(&data(), config, dir, at)
+}
+
+pub(super) fn interrupted_on(data: &Data, config: &TrainConfig, dir: &Path, at: &[u64]) -> Fitted {
     for &step in at {
-        let error = fit(&data(), config, &context(dir, step)).unwrap_err();
+        let error = fit(data, config, &context(dir, step)).unwrap_err();
         assert!(error.is::<Cancelled>(), "{error:#}");
     }
-    fit(&data(), config, &context(dir, u64::MAX)).unwrap()
+    fit(data, config, &context(dir, u64::MAX)).unwrap()
 }
 
 #[track_caller]
@@ -127,7 +131,7 @@ fn equal(a: &Fitted, b: &Fitted) {
 }
 
 /// The digest of a checkpoint's weights as its file has them: by name.
-fn bits(checkpoint: &Checkpoint) -> String {
+pub(super) fn bits(checkpoint: &Checkpoint) -> String {
     let mut tensors: Vec<_> = checkpoint.weights.iter().collect();
     tensors.sort_by(|a, b| a.name.cmp(&b.name));
     let mut hasher = blake3::Hasher::new();
