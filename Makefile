@@ -37,7 +37,7 @@ help:
 	@echo '  make gate          flip a fifth of the training labels and hold the regression to fail on them'
 	@echo '  make baseline      write the metrics of PIPELINE as its new baseline'
 	@echo '  make sample-data   draw data/sample again from the Fashion-MNIST files'
-	@echo '  make bench         speed, with a peer beside it where PEERS names a Python environment'
+	@echo '  make bench         speed, with a peer beside it where PEERS names a Python environment; full counts'
 	@echo '  make fuzz          damaged image files for SECONDS (60): no panic, no flood of memory'
 	@echo '  make docs          write the reference of stages and the schema of pipeline files'
 	@echo '  make libtorch      fetch LibTorch 2.9.0 for BACKEND=tch (900 MB to fetch, 490 MB on disk)'
@@ -96,6 +96,7 @@ bench: binary
 	@PEREGRINE=$(PEREGRINE) PEERS=$(PEERS) benches/dvc_peer.sh
 	@CARGO="$(CARGO)" PEERS=$(PEERS) benches/decode.sh
 	@CARGO="$(CARGO)" PEERS=$(PEERS) benches/clean.sh
+	@$(CARGO) test --quiet -p peregrine-data --test data -- --ignored full_count
 
 fuzz:
 	@$(CARGO) run --quiet -p peregrine-data --example fuzz -- --seconds $(or $(SECONDS),60)

@@ -6,6 +6,7 @@ mod alike;
 pub mod balance;
 pub mod clean;
 pub mod decode;
+pub mod distributions;
 pub mod escape;
 pub mod fetch;
 mod files;

@@ -8,16 +8,14 @@ use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, bail, ensure};
 use peregrine_pipeline::{Artifact, Count, Table};
 use polars::prelude::{Column, NamedFrom as _, Series};
 use serde::{Deserialize, Serialize};
 
+use crate::distributions::{Distributions, argmax};
 use crate::manifest::{read_json, write_json};
 use crate::table;
-
-/// Largest distance of a row's sum from 1.
-const SUM_TOLERANCE: f64 = 1e-3;
 
 /// One distribution over the classes for each image, by networks that were not fitted on it.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -57,14 +55,16 @@ impl OutOfFold {
 
     /// The probabilities of image `i`, one a class.
     pub fn row(&self, i: usize) -> &[f32] {
-        let k = self.classes.len();
-        &self.probabilities[i * k..(i + 1) * k]
+        self.distributions().row(i)
+    }
+
+    fn distributions(&self) -> Distributions<'_> {
+        Distributions { classes: self.classes.len(), values: &self.probabilities }
     }
 
     /// The most probable class of image `i`; the lowest index among equals.
     pub fn predicted(&self, i: usize) -> usize {
-        let start = (0, f32::NEG_INFINITY);
-        self.row(i).iter().enumerate().fold(start, |best, (k, &p)| if p > best.1 { (k, p) } else { best }).0
+        argmax(self.row(i))
     }
 
     /// Checks lengths, labels, ids and distributions.
@@ -89,14 +89,14 @@ impl OutOfFold {
                 "image `{id}` has label `{}` but there are `{k}` classes",
                 self.labels[i]
             );
-            let row = self.row(i);
-            let sum: f64 = row.iter().map(|&p| f64::from(p)).sum();
-            ensure!(
-                row.iter().all(|&p| p.is_finite() && p >= 0.0) && (sum - 1.0).abs() <= SUM_TOLERANCE,
-                "the probabilities of image `{id}` sum to `{sum}` or one is negative or not a number"
-            );
         }
-        Ok(())
+        match self.distributions().fault() {
+            None => Ok(()),
+            Some((i, sum)) => bail!(
+                "the probabilities of image `{}` sum to `{sum}` or one is negative or not a number",
+                self.ids[i]
+            ),
+        }
     }
 }
 

@@ -7,16 +7,13 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use peregrine_data::Split;
+use peregrine_data::distributions::{Distributions, argmax};
 use peregrine_pipeline::artifact::{Artifact, Count, Table};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 const HEADER: &str = "predictions.json";
 const PROBABILITIES: &str = "probabilities.f32";
-
-/// Largest distance of a row's sum from 1: the rounding of a softmax in f32 over 1,000 classes is
-/// far below it.
-const SUM_TOLERANCE: f64 = 1e-3;
 
 /// One distribution over the classes for each image of a set, with the true labels beside them.
 #[derive(Debug, Clone, PartialEq)]
@@ -97,13 +94,16 @@ impl Predictions {
 
     /// The probabilities of image `i`, one a class.
     pub fn row(&self, i: usize) -> &[f32] {
-        let k = self.classes.len();
-        &self.probabilities[i * k..(i + 1) * k]
+        self.distributions().row(i)
+    }
+
+    fn distributions(&self) -> Distributions<'_> {
+        Distributions { classes: self.classes.len(), values: &self.probabilities }
     }
 
     /// The rows, in the order of the images.
     pub fn rows(&self) -> impl Iterator<Item = &[f32]> {
-        self.probabilities.chunks_exact(self.classes.len().max(1))
+        self.distributions().rows()
     }
 
     /// The most probable class of image `i`; the lowest index among equals.
@@ -126,26 +126,16 @@ impl Predictions {
                 return Err(PredictionsError::Length { what, expected, found });
             }
         }
-        for ((id, &label), row) in self.ids.iter().zip(&self.labels).zip(self.rows()) {
+        for (id, &label) in self.ids.iter().zip(&self.labels) {
             if label as usize >= k {
                 return Err(PredictionsError::Label { id: id.clone(), label, classes: k });
             }
-            let sum: f64 = row.iter().map(|&p| f64::from(p)).sum();
-            let sound = row.iter().all(|&p| p.is_finite() && p >= 0.0);
-            if !sound || (sum - 1.0).abs() > SUM_TOLERANCE {
-                return Err(PredictionsError::Distribution { id: id.clone(), sum });
-            }
         }
-        Ok(())
+        match self.distributions().fault() {
+            None => Ok(()),
+            Some((i, sum)) => Err(PredictionsError::Distribution { id: self.ids[i].clone(), sum }),
+        }
     }
-}
-
-/// The index of the largest value; the lowest among equals.
-pub(crate) fn argmax(row: &[f32]) -> usize {
-    row.iter()
-        .enumerate()
-        .fold((0, f32::NEG_INFINITY), |best, (i, &p)| if p > best.1 { (i, p) } else { best })
-        .0
 }
 
 impl Artifact for Predictions {

@@ -43,7 +43,7 @@ pub enum CacheError {
         id: String,
     },
     /// A prefix that several runs share.
-    #[error("`{id}` could be any of {} (write more of it)", quoted(candidates))]
+    #[error("`{id}` could be {} (write more of it)", either(candidates))]
     AmbiguousRun {
         /// What was asked for.
         id: String,
@@ -155,11 +155,20 @@ pub(crate) fn bytes(count: u64) -> String {
 
 /// `` `a`, `b` and `c` ``.
 pub(crate) fn quoted(names: &[String]) -> String {
+    joined(names, "and")
+}
+
+/// `` `a`, `b` or `c` ``.
+pub(crate) fn either(names: &[String]) -> String {
+    joined(names, "or")
+}
+
+fn joined(names: &[String], word: &str) -> String {
     let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
     match names.split_last() {
         None => "none".to_owned(),
         Some((last, [])) => last.clone(),
-        Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
+        Some((last, rest)) => format!("{} {word} {last}", rest.join(", ")),
     }
 }
 
@@ -172,7 +181,7 @@ fn are(names: &[String]) -> String {
 }
 
 fn did_you_mean(near: &[String]) -> String {
-    if near.is_empty() { String::new() } else { format!(" (did you mean {}?)", quoted(near)) }
+    if near.is_empty() { String::new() } else { format!(" (did you mean {}?)", either(near)) }
 }
 
 fn hint(source: &std::io::Error) -> &'static str {
@@ -194,6 +203,7 @@ mod tests {
         assert_eq!(bytes(900), "900 B");
         assert_eq!(bytes(3 << 29), "1.5 GiB");
         assert_eq!(quoted(&["a".into(), "b".into(), "c".into()]), "`a`, `b` and `c`");
+        assert_eq!(did_you_mean(&["a".into(), "b".into()]), " (did you mean `a` or `b`?)");
         let error = RunError::UpstreamNotCached { missing: vec!["clean".into()] };
         assert_eq!(
             error.to_string(),

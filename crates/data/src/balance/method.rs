@@ -95,8 +95,8 @@ pub struct Interpolation {
     /// How much of the first image a mixture shows.
     pub share: Share,
     /// Among how many of the images of its class that look most like it an image's other half is
-    /// drawn, from 0 to 100; 0 is all of them. Likeness is the distance of pictures made 8×8, for
-    /// which every image of a class that grows is decoded: SMOTE takes 5.
+    /// drawn, from 0 to 100; 0 is all of them. Likeness is the distance of pictures made 8×8, in
+    /// brightness and colours; images that a `clean` saw are not decoded for it. SMOTE takes 5.
     #[schemars(range(min = 0, max = 100))]
     pub neighbours: u32,
 }

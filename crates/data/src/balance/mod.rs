@@ -61,8 +61,9 @@ const WEIGHTS: Output<ClassWeights> = Output::new("class_weights", "how much eac
 
 impl Stage for Balance {
     const KIND: &'static str = "balance";
-    /// 2: records have an offset and notes.
-    const VERSION: u32 = 2;
+    /// 2: records have an offset and notes. 3: the neighbours of `interpolate` are those of the brightness and colours
+    /// that `clean` keeps.
+    const VERSION: u32 = 3;
     const INPUTS: &'static [Port] = &[MANIFEST.port()];
     const OUTPUTS: &'static [Port] = &[BALANCED.port(), WEIGHTS.port()];
     const USES: Uses = Uses::NOTHING.seed();

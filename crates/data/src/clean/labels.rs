@@ -10,6 +10,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::distributions::argmax;
+
 /// How images whose labels are likely wrong are told from the others.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -308,12 +310,6 @@ fn rounded(values: &[f64]) -> Vec<i64> {
             whole[index] += missing.signum();
         }
     }
-}
-
-/// The index of the largest value; the lowest among equals.
-pub(crate) fn argmax(row: &[f32]) -> usize {
-    let start = (0, f32::NEG_INFINITY);
-    row.iter().enumerate().fold(start, |best, (class, &p)| if p > best.1 { (class, p) } else { best }).0
 }
 
 /// The sum in pairs, as numpy adds: eight sums side by side in blocks of up to 128.

@@ -8,7 +8,8 @@ use std::collections::HashMap;
 use anyhow::ensure;
 
 use super::judge::{Bench, Flag, Found};
-use super::labels::{LabelHealth, LabelQuality, Labelled, argmax};
+use super::labels::{LabelHealth, LabelQuality, Labelled};
+use crate::distributions::argmax;
 use crate::manifest::Manifest;
 use crate::out_of_fold::OutOfFold;
 

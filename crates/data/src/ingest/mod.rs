@@ -132,8 +132,8 @@ fn manifest(source: &Source, workplace: &mut Workplace<'_>) -> anyhow::Result<Ma
         Source::ImageFolder { root, tag } => {
             image_folder::list(Path::new(root), tag.as_deref(), workplace.files)?
         }
-        Source::Csv(table) => rows::list(table, csv::open, workplace.files)?,
-        Source::Parquet(table) => rows::list(table, parquet::open, workplace.files)?,
+        Source::Csv(table) => rows::list(table, csv::open, workplace)?,
+        Source::Parquet(table) => rows::list(table, parquet::open, workplace)?,
         Source::Idx(source) => idx::list(source, workplace)?,
         Source::Cifar(source) => cifar::list(source, workplace)?,
         Source::Tar(source) => tar::list(source, workplace)?,

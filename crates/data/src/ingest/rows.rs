@@ -5,12 +5,13 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use peregrine_pipeline::{ParamProblem, SourceFile};
 use polars::prelude::{DataFrame, DataType};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::workplace::{Workplace, comes_in};
 use super::{Found, plain, record, source_tag};
 use crate::manifest::Split;
 
@@ -18,10 +19,11 @@ use crate::manifest::Split;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TableSource {
-    /// The table's file, relative to the working directory.
+    /// The table's file, relative to the working directory, or `files:NAME` for a file that comes in
+    /// at the input `files`.
     pub path: String,
     /// The folder that the paths in the table are relative to; the table's own folder when
-    /// absent.
+    /// absent. A table that comes in at `files` needs it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub root: Option<String>,
     /// The column with the path of the image.
@@ -56,8 +58,19 @@ fn label_column() -> String {
     "label".to_owned()
 }
 
-/// Opens a table's file; every column may have any type.
-pub(super) type Open = fn(&str) -> anyhow::Result<DataFrame>;
+/// The most bytes of text in one column.
+const TEXT: usize = 1 << 30;
+
+/// A table whose columns may have any type.
+pub(super) struct Table {
+    /// The names of all columns.
+    pub names: Vec<String>,
+    /// The wanted columns at least.
+    pub frame: DataFrame,
+}
+
+/// Opens a table's file: where it lies, how the user calls it, and the columns that are wanted.
+pub(super) type Open = fn(&Path, &str, &[&str]) -> anyhow::Result<Table>;
 
 /// The table's rows as text.
 struct Rows {
@@ -82,26 +95,29 @@ fn blame(param: &'static str) -> impl Fn(anyhow::Error) -> Wrong {
 }
 
 /// Refuses what is no file with bytes, before a reader of tables sees it.
-pub(super) fn check_file(path: &str) -> anyhow::Result<()> {
-    let metadata = std::fs::metadata(path).with_context(|| format!("file `{path}` can't be read"))?;
-    anyhow::ensure!(metadata.is_file(), "`{path}` is a folder, not a file");
-    anyhow::ensure!(metadata.len() > 0, "file `{path}` is empty");
+pub(super) fn check_file(path: &Path, shown: &str) -> anyhow::Result<()> {
+    let metadata = std::fs::metadata(path).with_context(|| format!("file `{shown}` can't be read"))?;
+    ensure!(metadata.is_file(), "`{shown}` is a folder, not a file");
+    ensure!(metadata.len() > 0, "file `{shown}` is empty");
     Ok(())
 }
 
-fn cells(frame: &DataFrame, column: &str, file: &str) -> anyhow::Result<Vec<Option<String>>> {
-    let names =
-        || frame.get_column_names().iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
-    if frame.column(column).is_err() {
+fn cells(table: &Table, column: &str, file: &str) -> anyhow::Result<Vec<Option<String>>> {
+    let names = || table.names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    let Ok(found) = table.frame.column(column) else {
         bail!("file `{file}` has no column `{column}` (it has {})", names());
-    }
-    let cells = frame.column(column)?.cast(&DataType::String);
+    };
+    let cells = found.cast(&DataType::String);
     let cells = cells.with_context(|| format!("column `{column}` of `{file}` is no text or number"))?;
-    Ok(cells.str()?.iter().map(|text| text.map(str::to_owned)).collect())
+    let cells = cells.str()?;
+    // A table holds a text once that many of its rows show.
+    let text = cells.iter().flatten().fold(0_usize, |sum, text| sum.saturating_add(text.len()));
+    ensure!(text <= TEXT, "column `{column}` of `{file}` has {text} bytes of text (the limit is {TEXT})");
+    Ok(cells.iter().map(|text| text.map(str::to_owned)).collect())
 }
 
-fn full(frame: &DataFrame, column: &str, file: &str) -> anyhow::Result<Vec<String>> {
-    let cells = cells(frame, column, file)?;
+fn full(table: &Table, column: &str, file: &str) -> anyhow::Result<Vec<String>> {
+    let cells = cells(table, column, file)?;
     let filled = cells.into_iter().enumerate().map(|(row, cell)| {
         cell.filter(|cell| !cell.is_empty())
             .with_context(|| format!("row {} of `{file}` has no `{column}`", row + 1))
@@ -109,19 +125,29 @@ fn full(frame: &DataFrame, column: &str, file: &str) -> anyhow::Result<Vec<Strin
     filled.collect()
 }
 
-fn read(source: &TableSource, open: Open) -> Result<Rows, Wrong> {
+impl TableSource {
+    /// The columns that are named.
+    fn wanted(&self) -> Vec<&str> {
+        let optional = [&self.split_column, &self.group_column, &self.weight_column, &self.source_column];
+        let always = [self.path_column.as_str(), self.label_column.as_str()];
+        always.into_iter().chain(optional.into_iter().flatten().map(String::as_str)).collect()
+    }
+}
+
+/// Reads the table of `source`, which lies in the file `at`.
+fn read(source: &TableSource, at: &Path, open: Open) -> Result<Rows, Wrong> {
     let path = &source.path;
-    let frame = open(path).map_err(blame("source.path"))?;
+    let table = open(at, path, &source.wanted()).map_err(blame("source.path"))?;
     let own_folder = || Path::new(path).parent().unwrap_or(Path::new("")).to_path_buf();
     let root = source.root.as_ref().map_or_else(own_folder, PathBuf::from);
     let optional = |column: &Option<String>| match column {
-        Some(column) => cells(&frame, column, path),
-        None => Ok(vec![None; frame.height()]),
+        Some(column) => cells(&table, column, path),
+        None => Ok(vec![None; table.frame.height()]),
     };
     Ok(Rows {
         tag: source_tag(source.tag.as_deref(), &plain(&root)),
-        paths: full(&frame, &source.path_column, path).map_err(blame("source.path_column"))?,
-        labels: full(&frame, &source.label_column, path).map_err(blame("source.label_column"))?,
+        paths: full(&table, &source.path_column, path).map_err(blame("source.path_column"))?,
+        labels: full(&table, &source.label_column, path).map_err(blame("source.label_column"))?,
         splits: optional(&source.split_column).map_err(blame("source.split_column"))?,
         groups: optional(&source.group_column).map_err(blame("source.group_column"))?,
         weights: optional(&source.weight_column).map_err(blame("source.weight_column"))?,
@@ -138,7 +164,12 @@ pub(super) fn check(source: &TableSource, open: Open) -> Vec<ParamProblem> {
         let message = format!("folder `{root}` doesn't exist (paths are relative to the working directory)");
         return vec![ParamProblem::new("source.root", message)];
     }
-    let rows = match read(source, open) {
+    if comes_in(&source.path) {
+        let missing =
+            || ParamProblem::new("source.root", "is missing (a table that comes in at `files` needs it)");
+        return source.root.is_none().then(missing).into_iter().collect();
+    }
+    let rows = match read(source, Path::new(&source.path), open) {
         Ok(rows) => rows,
         Err(Wrong { param, error }) => return vec![ParamProblem::new(param, format!("{error:#}"))],
     };
@@ -174,9 +205,12 @@ pub(super) fn check(source: &TableSource, open: Open) -> Vec<ParamProblem> {
     problems
 }
 
-/// The table and the files it names.
+/// The table and the files it names; all of the root folder while the table isn't there yet.
 pub(super) fn sources(source: &TableSource, open: Open) -> anyhow::Result<Vec<PathBuf>> {
-    let rows = read(source, open).map_err(|wrong| wrong.error)?;
+    if comes_in(&source.path) {
+        return Ok(source.root.iter().map(PathBuf::from).collect());
+    }
+    let rows = read(source, Path::new(&source.path), open).map_err(|wrong| wrong.error)?;
     let mut files: Vec<PathBuf> = (0..rows.paths.len()).map(|row| rows.file(row)).collect();
     files.push(PathBuf::from(&source.path));
     files.sort_unstable();
@@ -185,9 +219,14 @@ pub(super) fn sources(source: &TableSource, open: Open) -> anyhow::Result<Vec<Pa
 }
 
 /// The images that the table names.
-pub(super) fn list(source: &TableSource, open: Open, files: &[SourceFile]) -> anyhow::Result<Vec<Found>> {
-    let rows = read(source, open).map_err(|wrong| wrong.error)?;
-    let known: HashMap<PathBuf, &SourceFile> = files.iter().map(|file| (plain(&file.path), file)).collect();
+pub(super) fn list(
+    source: &TableSource,
+    open: Open,
+    workplace: &Workplace<'_>,
+) -> anyhow::Result<Vec<Found>> {
+    let rows = read(source, &workplace.find(&source.path)?, open).map_err(|wrong| wrong.error)?;
+    let known: HashMap<PathBuf, &SourceFile> =
+        workplace.files.iter().map(|file| (plain(&file.path), file)).collect();
     let splits = rows.split()?;
     let weights = rows.weight()?;
     let found = (0..rows.paths.len()).map(|row| {

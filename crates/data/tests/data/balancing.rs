@@ -6,6 +6,7 @@ use std::path::Path;
 use peregrine_data::balance::{
     Augmentation, Background, Balance, Interpolation, Method, Share, Weighting, balance, class_weights,
 };
+use peregrine_data::clean::{Clean, clean};
 use peregrine_data::pack::{Pack, Size, pack};
 use peregrine_data::{ImageRecord, ImageSet, Made, Manifest, Split};
 use peregrine_pipeline::{Artifact as _, Seed, StageContext};
@@ -180,6 +181,16 @@ fn other_halves_among_neighbours_look_alike_whatever_the_number_of_threads() {
     assert_eq!(crossings(&near), 0);
     assert!(crossings(&run(0, 1)) > 8);
     assert_eq!(near, run(5, 4));
+    // What `clean` saw is not opened again, and changes nothing.
+    let earlier = tempfile::tempdir().unwrap();
+    let cleaned = clean(&train, &Clean::default(), &context(root.path())).unwrap();
+    cleaned.scores.save(earlier.path()).unwrap();
+    std::fs::remove_dir_all(root.path().join("rare")).unwrap();
+    let method = Method::Interpolate(Interpolation { neighbours: 5, ..Interpolation::default() });
+    let params = Balance { method, ..Balance::default() };
+    let warm = StageContext { seed: cx().seed, ..offering(root.path(), &[earlier.path()]) };
+    assert_eq!(balance(&train, &params, &warm).unwrap().0, near);
+    assert!(balance(&train, &params, &cx()).is_err());
 }
 
 #[test]

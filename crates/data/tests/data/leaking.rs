@@ -23,15 +23,21 @@ fn scene(seed: u64) -> Pixels {
             [frequency * turn.cos(), frequency * turn.sin(), draws.between(0.0, 6.3), height, draws.uniform()]
         })
         .collect();
-    let value = |x: u32, y: u32, channel: u32| {
-        let wave = |[fx, fy, phase, height, tint]: &[f64; 5]| {
-            height * (fx * f64::from(x) + fy * f64::from(y) + phase + tint * f64::from(channel)).sin()
-        };
-        (128.0 + waves.iter().map(wave).sum::<f64>()).clamp(0.0, 255.0) as u8
-    };
     let (width, height) = SIDES;
-    let places = (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));
-    let data = places.flat_map(|(x, y)| [0, 1, 2].map(|channel| value(x, y, channel))).collect();
+    let mut sums = vec![128.0; (width * height * 3) as usize];
+    for [fx, fy, phase, tall, tint] in waves {
+        // The sine of a sum by the sines of its parts, which are few.
+        let across: Vec<(f64, f64)> = (0..width).map(|x| (fx * f64::from(x)).sin_cos()).collect();
+        for (row, y) in sums.chunks_mut(width as usize * 3).zip(0..height) {
+            let down = [0.0, 1.0, 2.0].map(|channel| (fy * f64::from(y) + phase + tint * channel).sin_cos());
+            for (pixel, (sin, cos)) in row.chunks_mut(3).zip(&across) {
+                for (value, (b_sin, b_cos)) in pixel.iter_mut().zip(&down) {
+                    *value += tall * (sin * b_cos + cos * b_sin);
+                }
+            }
+        }
+    }
+    let data = sums.into_iter().map(|sum: f64| sum.clamp(0.0, 255.0) as u8).collect();
     Pixels { width, height, channels: 3, data }
 }
 
@@ -76,25 +82,25 @@ fn planted(root: &Path, originals: u64, copies: u64) -> [Manifest; 3] {
     let (width, height) = SIDES;
     let original = scene;
     for seed in 0..originals {
-        write(root, format!("train/{seed:03}.png"), &encode_png(&original(seed)).unwrap());
+        write(root, format!("train/{seed:04}.png"), &encode_png(&original(seed)).unwrap());
     }
-    for seed in 200..200 + originals / 2 {
+    for seed in 2 * originals..2 * originals + originals / 2 {
         let folder = if seed % 4 == 0 { "val" } else { "test" };
-        write(root, format!("{folder}/{seed}.png"), &encode_png(&original(seed)).unwrap());
+        write(root, format!("{folder}/{seed:04}.png"), &encode_png(&original(seed)).unwrap());
     }
     for seed in 0..4 * copies {
         let folder = if seed % 3 == 0 { "val" } else { "test" };
         let image = original(seed);
         let (bytes, name) = match seed % 4 {
-            0 => (jpeg(&image, 30), format!("{folder}/q30-{seed:03}.jpg")),
-            1 => (encode_png(&mirrored(&image)).unwrap(), format!("{folder}/flip-{seed:03}.png")),
+            0 => (jpeg(&image, 30), format!("{folder}/q30-{seed:04}.jpg")),
+            1 => (encode_png(&mirrored(&image)).unwrap(), format!("{folder}/flip-{seed:04}.png")),
             2 => {
                 let cut = part(&image, 4, 3, width - 9, height - 8);
-                (encode_png(&cut).unwrap(), format!("{folder}/crop-{seed:03}.png"))
+                (encode_png(&cut).unwrap(), format!("{folder}/crop-{seed:04}.png"))
             }
             _ => {
                 let moved = part(&image, i64::from(width) / 20, 0, width, height);
-                (encode_png(&moved).unwrap(), format!("{folder}/shift-{seed:03}.png"))
+                (encode_png(&moved).unwrap(), format!("{folder}/shift-{seed:04}.png"))
             }
         };
         write(root, name, &bytes);
@@ -108,13 +114,13 @@ fn planted(root: &Path, originals: u64, copies: u64) -> [Manifest; 3] {
 /// The number in the name of an image: the same for an image and its copies.
 fn number(id: &str) -> &str {
     let name = id.rsplit(['/', '-']).next().unwrap();
-    &name[..3]
+    &name[..4]
 }
 
 #[test]
 fn planted_copies_are_found_and_nothing_else() {
     let dir = tempfile::tempdir().unwrap();
-    let splits = planted(dir.path(), 150, 35);
+    let splits = planted(dir.path(), 500, 125);
     let leaks = leak_check(&splits, None, &LeakCheck::default(), &context(dir.path())).unwrap();
     let wrong: Vec<String> = leaks
         .leaks
@@ -131,7 +137,8 @@ fn planted_copies_are_found_and_nothing_else() {
     }
     // RELIABILITY's bars are 95 % and 98 %.
     let misses: usize = missed.values().sum();
-    assert!(misses * 20 <= 140, "{misses} of 140 missed: {missed:?}");
+    println!("{misses} of 500 missed: {missed:?}; {} of {} wrong", wrong.len(), leaks.leaks.len());
+    assert!(misses * 20 <= 500, "{misses} of 500 missed: {missed:?}");
     assert!(wrong.len() * 50 <= leaks.leaks.len(), "{wrong:?}");
     let message = leaks.gate().unwrap_err().to_string();
     assert!(message.contains("images lie in two splits") && message.contains("(train)"), "{message}");

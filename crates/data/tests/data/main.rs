@@ -3,6 +3,7 @@
 
 mod balancing;
 mod bombs;
+mod counts;
 mod deciding;
 mod decoding;
 mod exact;
