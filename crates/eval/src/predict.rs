@@ -124,13 +124,13 @@ fn normalization(preprocessing: &Preprocessing) -> Normalization {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use peregrine_data::{ImageSetMeta, Split};
     use peregrine_models::{Lenet5Config, ModelConfig, state_dict};
 
     use super::*;
 
-    fn images(side: usize, classes: &[&str]) -> Arc<ImageSet> {
+    pub(crate) fn images(side: usize, classes: &[&str]) -> Arc<ImageSet> {
         let n = 7;
         let mut draws = Seed(3).draws();
         let pixels = (0..n * side * side).map(|_| draws.below(256) as u8).collect();
@@ -149,7 +149,7 @@ mod tests {
         Arc::new(ImageSet::from_pixels(meta, ids, labels, vec![1.0; n], pixels).unwrap())
     }
 
-    fn checkpoint() -> Checkpoint {
+    pub(crate) fn checkpoint() -> Checkpoint {
         let device = peregrine_models::device::device("flex").unwrap();
         let config = ModelConfig::Lenet5(Lenet5Config::default());
         let input = InputShape { channels: 1, height: 28, width: 28 };

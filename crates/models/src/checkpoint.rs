@@ -140,6 +140,15 @@ impl Checkpoint {
                 given: classes.join(", "),
             });
         }
+        self.expects_images(input, resize)
+    }
+
+    /// Checks that images of this shape and this way of resizing are what the model was trained
+    /// for, whatever their classes.
+    ///
+    /// # Errors
+    /// When they are not, with both sides.
+    pub fn expects_images(&self, input: InputShape, resize: &str) -> Result<(), CheckpointError> {
         if self.input != input {
             let name = |s: InputShape| format!("{}×{}×{}", s.channels, s.height, s.width);
             return Err(CheckpointError::Shape { trained: name(self.input), given: name(input) });

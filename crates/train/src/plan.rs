@@ -14,7 +14,7 @@ use crate::fit::{Data, FitError};
 use crate::loss::{Loss, LossConfig, Mean};
 use crate::resume::Position;
 use crate::schedule::Schedule;
-use crate::transfer::Tuning;
+use crate::transfer::{Transfer, Tuning};
 
 /// What stays the same over a training.
 pub(crate) struct Plan<'a> {
@@ -159,7 +159,7 @@ fn check(data: &Data, config: &TrainConfig) -> Result<(), FitError> {
         let (ours, theirs) = (train.classes.join(", "), weights.classes.join(", "));
         same("classes", ours, "class_weights", theirs, remedy)?;
     }
-    if data.init.is_none() && config.transfer.as_ref().is_some_and(|transfer| transfer.needs_init()) {
+    if data.init.is_none() && config.transfer.as_ref().is_some_and(Transfer::needs_init) {
         return Err(FitError::NoInit);
     }
     if let Some(init) = &data.init {

@@ -51,6 +51,6 @@ impl Layer for Activation {
     }
 
     fn forward(&self, mut inputs: Vec<Batch>, _: &Given<'_>) -> Batch {
-        inputs.remove(0).each(*self)
+        inputs.remove(0).each(self)
     }
 }

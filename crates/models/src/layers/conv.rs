@@ -95,7 +95,7 @@ impl Conv {
 impl Layer for Conv {
     fn output(&self, inputs: &[Shape]) -> Option<Shape> {
         let [channels, height, width] = inputs.first()?.map()?;
-        if self.groups == 0 || channels % self.groups != 0 || self.outputs % self.groups != 0 {
+        if self.groups == 0 || [channels, self.outputs].iter().any(|n| !n.is_multiple_of(self.groups)) {
             return None;
         }
         let side = |size, i: usize| {

@@ -52,7 +52,7 @@ impl Layer for Dropout {
     }
 
     fn forward(&self, mut inputs: Vec<Batch>, given: &Given<'_>) -> Batch {
-        inputs.remove(0).each(Masked(self, given))
+        inputs.remove(0).each(&Masked(self, given))
     }
 }
 

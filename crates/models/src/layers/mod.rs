@@ -66,7 +66,7 @@ impl Batch {
 
     /// `f` of the tensor, whatever its rank: for layers that treat each value alike.
     #[must_use]
-    pub fn each(self, f: impl Pointwise) -> Self {
+    pub fn each(self, f: &impl Pointwise) -> Self {
         match self {
             Self::Map(x) => Self::Map(f.of(x)),
             Self::Tokens(x) => Self::Tokens(f.of(x)),
