@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use crate::support::workspace;
 
 /// The crates by layer: a crate uses lower layers only.
-const LAYERS: [(&str, u32); 10] = [
+const LAYERS: [(&str, u32); 11] = [
     ("pixels", 0),
+    ("kernels", 0),
     ("pipeline", 0),
     ("data", 1),
     ("augment", 2),

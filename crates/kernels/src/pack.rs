@@ -1,0 +1,107 @@
+//! Weights as the tiles want them: sixteen outputs side by side, for each tap and input in turn.
+
+use rayon::prelude::*;
+
+use crate::buffer::{Buffer, Pool};
+use crate::simd::LANES;
+use std::sync::Arc;
+
+/// Up to sixteen neighbouring outputs and the neighbouring inputs that they see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Panel {
+    pub out0: usize,
+    pub outs: usize,
+    pub in0: usize,
+    pub ins: usize,
+}
+
+/// The panels of a layer with `outs` outputs and `ins` inputs in `groups` groups. Small groups
+/// share a panel: what an output doesn't see has weight zero there.
+pub(crate) fn panels(outs: usize, ins: usize, groups: usize) -> Vec<Panel> {
+    let (outs_each, ins_each) = (outs / groups, ins / groups);
+    if outs_each >= LANES || groups == 1 {
+        let of_group = |g: usize| {
+            (0..outs_each).step_by(LANES).map(move |j| Panel {
+                out0: g * outs_each + j,
+                outs: LANES.min(outs_each - j),
+                in0: g * ins_each,
+                ins: ins_each,
+            })
+        };
+        return (0..groups).flat_map(of_group).collect();
+    }
+    let together = LANES / outs_each;
+    let panel = |g: usize| {
+        let count = together.min(groups - g);
+        Panel { out0: g * outs_each, outs: count * outs_each, in0: g * ins_each, ins: count * ins_each }
+    };
+    (0..groups).step_by(together).map(panel).collect()
+}
+
+/// Weights seen as a matrix for each tap, whichever way a convolution is computed.
+pub(crate) trait Weights: Sync {
+    /// The weight from input `i` to output `o` at tap `t`; zero where `o` doesn't see `i`.
+    fn at(&self, o: usize, i: usize, t: usize) -> f32;
+}
+
+/// Packed weights: for each panel, for each block of inputs, `[taps][inputs of the block][16]`.
+#[derive(Debug)]
+pub(crate) struct Matrix {
+    pub panels: Vec<Panel>,
+    /// Where each panel begins.
+    pub starts: Vec<usize>,
+    pub taps: usize,
+    /// The most inputs of a block.
+    pub block: usize,
+    pub values: Buffer,
+}
+
+/// The bytes of two panels that should stay near while pixels go by.
+const NEAR: usize = 160 << 10;
+
+/// The inputs that are gone through at once.
+pub(crate) fn block(taps: usize, ins: usize) -> usize {
+    let whole = taps * ins * LANES * 2 * 4;
+    if whole <= NEAR + NEAR / 4 {
+        return ins.max(1);
+    }
+    (NEAR / (taps * LANES * 2 * 4) / LANES * LANES).max(LANES)
+}
+
+impl Matrix {
+    pub(crate) fn new(panels: Vec<Panel>, taps: usize, weights: &impl Weights, pool: &Arc<Pool>) -> Self {
+        let ins = panels.iter().map(|panel| panel.ins).max().unwrap_or(0);
+        let block = block(taps, ins);
+        let mut starts = Vec::with_capacity(panels.len());
+        let mut all = 0;
+        for panel in &panels {
+            starts.push(all);
+            all += taps * panel.ins * LANES;
+        }
+        let mut values = pool.take(all);
+        let mut parts = Vec::with_capacity(panels.len());
+        let mut rest = &mut values[..];
+        for panel in &panels {
+            let (part, after) = rest.split_at_mut(taps * panel.ins * LANES);
+            parts.push((*panel, part));
+            rest = after;
+        }
+        parts.into_par_iter().for_each(|(panel, part)| fill(panel, taps, block, weights, part));
+        Self { panels, starts, taps, block, values }
+    }
+}
+
+fn fill(panel: Panel, taps: usize, block: usize, weights: &impl Weights, to: &mut [f32]) {
+    let mut at = to.chunks_exact_mut(LANES);
+    for i0 in (0..panel.ins).step_by(block) {
+        for t in 0..taps {
+            for i in i0..panel.ins.min(i0 + block) {
+                let Some(lanes) = at.next() else { return };
+                for (o, lane) in lanes.iter_mut().enumerate() {
+                    let seen = o < panel.outs;
+                    *lane = if seen { weights.at(panel.out0 + o, panel.in0 + i, t) } else { 0.0 };
+                }
+            }
+        }
+    }
+}
