@@ -30,7 +30,7 @@ Exit codes:
   0    done
   1    a stage failed
   2    the pipeline file or the command line is wrong; nothing ran
-  3    a regression gate said no
+  3    a gate said no: a metric fell below its baseline, or test leaks into train
   130  interrupted (143 by SIGTERM); what was finished stays in the cache
 
 Environment:

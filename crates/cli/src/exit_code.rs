@@ -12,7 +12,7 @@ pub enum Exit {
     Failed,
     /// 2: the pipeline file or the command line is wrong; nothing ran.
     Wrong,
-    /// 3: a regression gate said no.
+    /// 3: a gate said no: `regression` or `leak_check`.
     GateFailed,
     /// 130 or 143: stopped by SIGINT or SIGTERM.
     Interrupted {

@@ -99,8 +99,12 @@ pub(crate) struct SourceError {
     pub source: std::io::Error,
 }
 
-/// The files at and below `roots`, each once, sorted by path. Links are followed; a folder that
-/// holds itself through a link is an error.
+/// Folders that are no data wherever they lie: what Peregrine itself writes while stages run, and
+/// what git does.
+const NO_DATA: [&str; 2] = [".peregrine", ".git"];
+
+/// The files at and below `roots`, each once, sorted by path, without those in folders of
+/// [`NO_DATA`]. Links are followed; a folder that holds itself through a link is an error.
 pub(crate) fn list(roots: &[PathBuf]) -> Result<Vec<PathBuf>, SourceError> {
     let mut files = Vec::new();
     for root in roots {
@@ -124,7 +128,9 @@ fn walk(dir: &Path, above: &mut Vec<PathBuf>, files: &mut Vec<PathBuf>) -> Resul
         let entry = entry.map_err(fail)?;
         let kind = entry.file_type().map_err(fail)?;
         if kind.is_dir() {
-            folders.push(entry.path());
+            if NO_DATA.iter().all(|name| entry.file_name() != *name) {
+                folders.push(entry.path());
+            }
         } else if kind.is_symlink() {
             linked.push(entry.path());
         } else if kind.is_file() {
@@ -173,6 +179,17 @@ mod tests {
         let names: Vec<_> =
             listed.iter().map(|path| path.strip_prefix(dir.path()).unwrap().to_str().unwrap()).collect();
         assert_eq!(names, ["a.txt", "b/2.txt", "b/c/1.txt", "z.txt"]);
+    }
+
+    #[test]
+    fn what_peregrine_and_git_write_is_no_data() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in [".peregrine/locks/1", "a/.git/HEAD", "a/.hidden/1.png", "a/2.png"] {
+            std::fs::create_dir_all(dir.path().join(name).parent().unwrap()).unwrap();
+            std::fs::write(dir.path().join(name), name).unwrap();
+        }
+        let listed = list(&[dir.path().to_owned()]).unwrap();
+        assert_eq!(listed, [dir.path().join("a/.hidden/1.png"), dir.path().join("a/2.png")]);
     }
 
     #[test]

@@ -107,7 +107,7 @@ pub fn totals(summary: &RunSummary, style: Style) -> String {
     let end = if summary.interrupted {
         " (interrupted; run again to go on)"
     } else if summary.gate_failed {
-        " (the regression gate said no)"
+        " (a gate said no)"
     } else if summary.failed == 0 && summary.ran == 0 && summary.skipped == 0 {
         " (nothing to do)"
     } else {

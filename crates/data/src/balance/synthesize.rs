@@ -120,7 +120,7 @@ impl<'a> Partners<'a> {
         ring.sort_by_key(|(place, image)| (*place, image.id.as_str()));
         if ring.iter().all(|(_, image)| image.digest == ring[0].1.digest) {
             let class = originals.first().map_or("", |image| image.id.as_str());
-            tracing::warn!(image = %class, "its class has a single picture: it is repeated, not mixed");
+            tracing::warn!(image = %class, "the class of this image has no other picture: it is repeated, not mixed");
         }
         Ok(Self { ring, near })
     }

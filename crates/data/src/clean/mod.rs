@@ -27,7 +27,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::decode::Unreadable;
-use crate::manifest::Manifest;
+use crate::manifest::{ImageRecord, Manifest};
 use crate::out_of_fold::OutOfFold;
 use examine::{Examined, examine_all};
 
@@ -317,9 +317,25 @@ pub fn clean_with(
     let usual = outliers::grades(&seen);
     let (kept, mut report) = judge::judge(manifest, &seen, predictions, &usual, params, &resolved);
     report.overrides.warn(&overrides.file);
+    warn_of_losses(manifest, &kept);
     report.thumbnails = thumbnails::thumbnails(manifest, &report, params.thumbnails as usize, cx)?;
     let scores = Scores::of(manifest, seen, &usual, &report, params);
     Ok(Cleaned { manifest: manifest.with_images(kept), report, scores })
+}
+
+/// Warns of classes of which more than half was removed: then a threshold is wrong for them, or the
+/// data is.
+fn warn_of_losses(manifest: &Manifest, kept: &[ImageRecord]) {
+    let mut left = vec![0; manifest.classes.len()];
+    kept.iter().for_each(|image| left[image.label as usize] += 1);
+    for ((class, before), left) in manifest.classes.iter().zip(manifest.class_counts()).zip(left) {
+        if left * 2 < before {
+            tracing::warn!(
+                %class, images = before, left,
+                "more than half of a class was removed or relabelled (look at the report; `keep` only reports)"
+            );
+        }
+    }
 }
 
 fn guard(manifest: &Manifest, seen: &[Result<Examined, Unreadable>], limit: f64) -> anyhow::Result<()> {

@@ -110,6 +110,8 @@ fn cells(table: &Table, column: &str, file: &str) -> anyhow::Result<Vec<Option<S
     let cells = found.cast(&DataType::String);
     let cells = cells.with_context(|| format!("column `{column}` of `{file}` is no text or number"))?;
     let cells = cells.str()?;
+    let (rows, own) = (table.frame.height(), cells.len());
+    ensure!(own == rows, "column `{column}` of `{file}` has {own} cells, but the table has {rows} rows");
     // A table holds a text once that many of its rows show.
     let text = cells.iter().flatten().fold(0_usize, |sum, text| sum.saturating_add(text.len()));
     ensure!(text <= TEXT, "column `{column}` of `{file}` has {text} bytes of text (the limit is {TEXT})");

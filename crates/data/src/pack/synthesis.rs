@@ -243,7 +243,7 @@ mod tests {
     }
 
     /// The script's `image`.
-    fn image([height, width, channels]: [u32; 3]) -> Pixels {
+    fn patterned([height, width, channels]: [u32; 3]) -> Pixels {
         let value = |i: u32| ((i * 37) % 256) as u8;
         let data = (0..height * width * channels).map(value).collect();
         Pixels { width, height, channels: channels as u8, data }
@@ -259,7 +259,7 @@ mod tests {
         assert!(goldens.answers.len() >= 30);
         let (mut off, mut all) = (0, 0);
         for answer in &goldens.answers {
-            let ours = augmented(&image(answer.shape), &answer.recipe).data;
+            let ours = augmented(&patterned(answer.shape), &answer.recipe).data;
             assert_eq!(ours.len(), answer.pixels.len());
             for (a, b) in ours.iter().zip(&answer.pixels) {
                 assert!(a.abs_diff(*b) <= 1, "{} {:?}: {a} for {b}", answer.peer, answer.recipe);
@@ -268,6 +268,50 @@ mod tests {
             all += ours.len();
         }
         assert!(off * 200 < all, "{off} of {all} values differ");
+    }
+
+    /// Beside decoding and resizing a photograph of 500×375 pixels; on one core.
+    #[test]
+    #[ignore = "measures; nothing is asserted of time"]
+    #[allow(clippy::print_stderr)]
+    fn what_a_synthetic_picture_of_224_pixels_takes() {
+        let picture = patterned([224, 224, 3]);
+        let mut photo = Vec::new();
+        let large: Vec<u8> = (0..500_u32 * 375 * 3).map(|i| (i / 700 + i % 97 * (i % 3)) as u8).collect();
+        image::codecs::jpeg::JpegEncoder::new_with_quality(&mut photo, 90)
+            .encode(&large, 500, 375, image::ExtendedColorType::Rgb8)
+            .unwrap();
+        let made = |degrees, scale, flip, border| Made::Augmented {
+            degrees,
+            scale,
+            flip,
+            brightness: 1.1,
+            contrast: 0.9,
+            border,
+        };
+        let turned = made(7.0, 0.9, false, Border::Reflect);
+        let larger = made(-9.0, 1.15, true, Border::Black);
+        let plain = made(0.0, 1.0, true, Border::Edge);
+        let recipe = crate::pack::Recipe::default();
+        let decoded = || {
+            let raster = crate::decode::decode_raster(&photo).unwrap();
+            recipe.apply_to(&raster, 3, 224, 224).unwrap()
+        };
+        let works: [(&str, &dyn Fn() -> Pixels); 5] = [
+            ("decoded and resized", &decoded),
+            ("turned and made smaller", &|| augmented(&picture, &turned)),
+            ("turned and made larger", &|| augmented(&picture, &larger)),
+            ("mirrored and brightened", &|| augmented(&picture, &plain)),
+            ("mixed", &|| mixed(&picture, &picture, 0.7)),
+        ];
+        for (what, work) in works {
+            let times = (0..100).map(|_| {
+                let begun = std::time::Instant::now();
+                std::hint::black_box(work());
+                begun.elapsed().as_secs_f64() * 1e3
+            });
+            eprintln!("{what}: {:.2} ms", times.fold(f64::INFINITY, f64::min));
+        }
     }
 
     #[test]

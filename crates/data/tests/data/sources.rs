@@ -430,6 +430,36 @@ fn a_file_that_comes_in_is_found_by_its_name_and_not_looked_for_on_the_disk() {
     assert!(format!("{alone:#}").contains("which is not connected"), "{alone:#}");
 }
 
+#[test]
+fn a_table_that_comes_in_lists_files_of_the_root_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("animals");
+    animals(&root);
+    let fetched = dir.path().join("fetched/files");
+    write(&fetched, "t.csv", b"path,label\ntrain/cat/1.png,cat\ntrain/dog/1.png,dog\n");
+    write(&fetched, "files.json", br#"[{ "name": "t.csv", "bytes": 1, "sha256": "" }]"#);
+    let params = json!({ "name": "csv", "path": "files:t.csv", "root": root });
+    assert_eq!(problem(params.clone()), "");
+    let rootless = problem(json!({ "name": "csv", "path": "files:t.csv" }));
+    assert!(rootless.starts_with("source.root: is missing"), "{rootless}");
+    let stage = Ingest { source: source(params) };
+    assert_eq!(stage.sources().unwrap(), [root.as_path()]);
+    let mut cx = crate::fixtures::context(&dir.path().join("run"));
+    cx.sources = std::sync::Arc::new(source_files(&root));
+    let artifact = ArtifactRef {
+        stage: "fetch".to_owned(),
+        port: "files".to_owned(),
+        fingerprint: String::new(),
+        digest: String::new(),
+        dir: fetched,
+    };
+    cx.inputs.insert("files".to_owned(), vec![artifact]);
+    stage.run(&cx).unwrap();
+    let manifest = Manifest::load(&cx.out.join("manifest")).unwrap();
+    let ids: Vec<&str> = manifest.images.iter().map(|image| image.id.as_str()).collect();
+    assert_eq!(ids, ["train/cat/1.png", "train/dog/1.png"]);
+}
+
 /// Archives by Python's `tarfile` (GNU and pax) and `zipfile`: see `tests/goldens/archives.py`.
 #[cfg(unix)]
 #[test]

@@ -23,7 +23,7 @@ pub(super) const STAGE_KEYS: [&str; 10] =
     ["kind", "inputs", "params", "matrix", "when", "frozen", "retries", "timeout", "resources", "seed"];
 
 /// The most stages of a pipeline, matrices expanded.
-const MAX_STAGES: usize = 20_000;
+const MAX_STAGES: usize = 12_000;
 /// The longest name of a stage.
 const LONGEST_NAME: usize = 100;
 /// The most retries and job slots.

@@ -23,7 +23,9 @@ const MAX_DEPTH: usize = 64;
 /// The most values in a file, aliases expanded.
 const MAX_NODES: usize = 150_000;
 /// The most keys in one map.
-const MAX_KEYS: usize = 20_000;
+const MAX_KEYS: usize = 12_000;
+/// The most `[` and `{` in a file: counting them costs nothing, reading them does.
+const MAX_BRACKETS: usize = 100_000;
 /// The most text that aliases may repeat, in bytes.
 const MAX_REPEATED: usize = 4 << 20;
 /// The key that merges other maps into its own.
@@ -47,6 +49,12 @@ pub(super) fn read(text: &str, source: u32, reporter: &mut Reporter) -> Option<N
         block_nesting_limit: MAX_DEPTH + 8,
         simple_key_max_lookahead: 1024
     };
+    let mut brackets = text.bytes().enumerate().filter(|(_, byte)| matches!(byte, b'[' | b'{'));
+    if let Some((at, _)) = brackets.nth(MAX_BRACKETS) {
+        let span = Span { source, start: at as u32, end: at as u32 + 1 };
+        reporter.report(Draft::new(span, format!("the file holds more than {MAX_BRACKETS} brackets")));
+        return None;
+    }
     let mut builder = Builder::new(text, source, options, reporter);
     match builder.document() {
         Ok(node) => node,

@@ -89,9 +89,13 @@ fn bombs_are_refused_cheaply() {
     for (name, text) in bombs() {
         let _ = std::fs::write("/proc/self/clear_refs", "5");
         let before = peak();
-        let begin = Instant::now();
-        let refused = file::parse(&text, Path::new("bomb.yaml"), KINDS, &[]);
-        let took = begin.elapsed();
+        // The best of three: another process may hold the processor.
+        let timed = || {
+            let begin = Instant::now();
+            let refused = file::parse(&text, Path::new("bomb.yaml"), KINDS, &[]);
+            (begin.elapsed(), refused)
+        };
+        let Some((took, refused)) = (0..3).map(|_| timed()).min_by_key(|(took, _)| *took) else { continue };
         let grew = peak().zip(before).map_or(0, |(after, before)| after.saturating_sub(before));
         println!("{name}: {} ms, {grew} KiB", took.as_millis());
         let Err(errors) = refused else { panic!("{name} was read") };

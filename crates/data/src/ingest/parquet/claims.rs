@@ -58,7 +58,7 @@ pub(super) fn check(file: &File, wanted: &[&str]) -> anyhow::Result<()> {
             let meta = chunk.field(3).context("a column has no description")?;
             let name = meta.list(3).first().and_then(Value::text).unwrap_or_default();
             if wanted.contains(&name) {
-                let checked = column(file, length - 8 - size, meta, &mut sums);
+                let checked = column(file, length - 8 - size, meta, count, &mut sums);
                 checked.with_context(|| format!("its column `{}`", name.escape_debug()))?;
             }
         }
@@ -84,10 +84,11 @@ fn schema(footer: &Value<'_>, rows: i64) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Walks over the pages of a column in one group of rows; they lie before `end`.
-fn column(file: &File, end: u64, meta: &Value<'_>, sums: &mut Sums) -> anyhow::Result<()> {
+/// Walks over the pages of a column in one group of `rows`; they lie before `end`.
+fn column(file: &File, end: u64, meta: &Value<'_>, rows: i64, sums: &mut Sums) -> anyhow::Result<()> {
     let number = |field: i16| meta.number(field).context("its description lacks a number");
     let (values, packed, first) = (number(5)?, number(7)?, number(9)?);
+    ensure!(values >= rows, "claims {values} values in {rows} rows");
     let begin = meta.number(11).unwrap_or(first);
     ensure!(begin <= first, "has its dictionary behind its values");
     let range = u64::try_from(begin).ok().zip(u64::try_from(packed).ok());

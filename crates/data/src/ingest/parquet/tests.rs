@@ -177,7 +177,14 @@ fn files_that_claim_what_they_do_not_have_are_refused() {
             forged(|f| [9, 11].map(|field| set(f, &label(field), 1 << 40)).into_iter().collect()),
         ),
         ("`label`: claims 2147483647 values, and its pages have 300", forged(|f| set(f, &label(5), MANY))),
-        ("`label`: has more values in its pages than the 7", forged(|f| set(f, &label(5), 7))),
+        ("`label`: claims 7 values in 300 rows", forged(|f| set(f, &label(5), 7))),
+        (
+            "`label`: has more values in its pages than the 301",
+            forged_page(true, |head, footer| {
+                set(head, &[5, 1], 302);
+                set(footer, &label(5), 301);
+            }),
+        ),
         ("a column claims 2147483647 columns inside of it", forged(|f| set(f, &[2, 0, 5], MANY))),
         (
             "its values of 2147483647 bytes are too large",
