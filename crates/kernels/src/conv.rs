@@ -10,11 +10,11 @@ use rayon::prelude::*;
 
 use crate::buffer::{Buffer, Pool};
 use crate::depthwise;
-use crate::maps::{Maps, SLACK};
+use crate::maps::{Maps, SLACK, Shared};
 use crate::outer;
 use crate::pack::{self, Matrix, Weights};
 use crate::simd::{Isa, LANES};
-use crate::sweep::{self, Finish, Grid, Shared};
+use crate::sweep::{self, Finish, Grid};
 
 /// A convolution's shape; kernels, strides, padding and dilation are down and right, in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

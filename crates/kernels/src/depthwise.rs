@@ -5,11 +5,11 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::buffer::{Buffer, Pool};
-use crate::maps::Maps;
+use crate::maps::{Maps, Shared};
 #[cfg(target_arch = "x86_64")]
 use crate::simd::{Avx2, Avx512};
 use crate::simd::{Isa, LANES, Portable, Simd};
-use crate::sweep::{Finish, Grid, Shared};
+use crate::sweep::{Finish, Grid};
 
 /// `[taps][channels rounded up to lanes]` of weights `value(channel, tap)`.
 pub(crate) fn pack(

@@ -10,10 +10,14 @@
 
 pub mod buffer;
 pub mod conv;
-pub mod depthwise;
 pub mod maps;
+pub mod norm;
+pub mod pointwise;
+pub mod pool;
+pub mod rows;
 pub mod simd;
 
+mod depthwise;
 mod outer;
 mod pack;
 mod sweep;
@@ -22,3 +26,4 @@ mod tile;
 pub use buffer::{Buffer, Pool};
 pub use conv::{Conv, Epilogue, Packed};
 pub use maps::Maps;
+pub use pointwise::Function;

@@ -10,6 +10,25 @@ use rayon::prelude::*;
 /// Values behind the last pixel that vectors may read.
 pub const SLACK: usize = 16;
 
+/// Fewer values than this are not worth a thread.
+const FEW: usize = 8192;
+
+/// A pointer that tasks share; they write to different places.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shared(pub *mut f32);
+
+// SAFETY: see the uses; tasks write disjoint parts.
+unsafe impl Send for Shared {}
+// SAFETY: as above.
+unsafe impl Sync for Shared {}
+
+impl Shared {
+    /// The pointer (a method, so that closures capture the whole).
+    pub(crate) fn get(self) -> *mut f32 {
+        self.0
+    }
+}
+
 /// The shape of a batch of maps in memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Maps {
@@ -91,6 +110,23 @@ impl Maps {
                     line[row - left * self.c..].fill(0.0);
                 }
             }
+        });
+    }
+
+    /// Calls `f(image, row, values)` for every row of pixels, on several threads.
+    pub fn each_row(&self, values: &mut [f32], f: impl Fn(usize, usize, &mut [f32]) + Sync) {
+        self.check(values.len());
+        if self.is_empty() {
+            return;
+        }
+        let shared = Shared(values.as_mut_ptr());
+        let wide = self.w * self.c;
+        let least = (FEW / wide).max(1);
+        (0..self.n * self.h).into_par_iter().with_min_len(least).for_each(|line| {
+            let (n, y) = (line / self.h, line % self.h);
+            // SAFETY: rows lie in the buffer, which was checked, and don't overlap.
+            let row = unsafe { std::slice::from_raw_parts_mut(shared.get().add(self.at(n, y, 0)), wide) };
+            f(n, y, row);
         });
     }
 

@@ -9,12 +9,12 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::buffer::{Buffer, Pool};
-use crate::maps::Maps;
+use crate::maps::{Maps, Shared};
 use crate::pack::Panel;
 #[cfg(target_arch = "x86_64")]
 use crate::simd::{Avx2, Avx512};
 use crate::simd::{Isa, LANES, Portable, Simd};
-use crate::sweep::{Grid, Shared};
+use crate::sweep::Grid;
 
 /// `dst[m][16·j + l] += Σ rows, pixels: x[m] · y[16·j + l]`.
 #[derive(Debug, Clone, Copy)]

@@ -69,6 +69,9 @@ pub(crate) trait Simd: Copy {
     /// a·b + c.
     unsafe fn fma(a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
+    unsafe fn sub(a: Self::V, b: Self::V) -> Self::V;
+    /// `v` where lo < z < hi, else 0.
+    unsafe fn between(v: Self::V, z: Self::V, lo: f32, hi: f32) -> Self::V;
     /// min(max(v, lo), hi); not-a-number stays so.
     unsafe fn clamp(v: Self::V, lo: f32, hi: f32) -> Self::V;
 }
@@ -114,6 +117,16 @@ impl Simd for Portable {
     #[inline(always)]
     unsafe fn add(a: Self::V, b: Self::V) -> Self::V {
         lanes!(i => a[i] + b[i])
+    }
+
+    #[inline(always)]
+    unsafe fn sub(a: Self::V, b: Self::V) -> Self::V {
+        lanes!(i => a[i] - b[i])
+    }
+
+    #[inline(always)]
+    unsafe fn between(v: Self::V, z: Self::V, lo: f32, hi: f32) -> Self::V {
+        lanes!(i => if z[i] > lo && z[i] < hi { v[i] } else { 0.0 })
     }
 
     #[inline(always)]
@@ -166,6 +179,20 @@ mod x86 {
         }
 
         #[inline(always)]
+        unsafe fn sub(a: Self::V, b: Self::V) -> Self::V {
+            unsafe { _mm512_sub_ps(a, b) }
+        }
+
+        #[inline(always)]
+        unsafe fn between(v: Self::V, z: Self::V, lo: f32, hi: f32) -> Self::V {
+            unsafe {
+                let above = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(z, _mm512_set1_ps(lo));
+                let both = _mm512_mask_cmp_ps_mask::<_CMP_LT_OQ>(above, z, _mm512_set1_ps(hi));
+                _mm512_maskz_mov_ps(both, v)
+            }
+        }
+
+        #[inline(always)]
         unsafe fn clamp(v: Self::V, lo: f32, hi: f32) -> Self::V {
             // Of two operands one of which is not a number, the second is returned.
             unsafe { _mm512_min_ps(_mm512_set1_ps(hi), _mm512_max_ps(_mm512_set1_ps(lo), v)) }
@@ -210,6 +237,24 @@ mod x86 {
         }
 
         #[inline(always)]
+        unsafe fn sub(a: Self::V, b: Self::V) -> Self::V {
+            unsafe { (_mm256_sub_ps(a.0, b.0), _mm256_sub_ps(a.1, b.1)) }
+        }
+
+        #[inline(always)]
+        unsafe fn between(v: Self::V, z: Self::V, lo: f32, hi: f32) -> Self::V {
+            unsafe {
+                let (lo, hi) = (_mm256_set1_ps(lo), _mm256_set1_ps(hi));
+                let above = (_mm256_cmp_ps::<_CMP_GT_OQ>(z.0, lo), _mm256_cmp_ps::<_CMP_GT_OQ>(z.1, lo));
+                let below = (_mm256_cmp_ps::<_CMP_LT_OQ>(z.0, hi), _mm256_cmp_ps::<_CMP_LT_OQ>(z.1, hi));
+                (
+                    _mm256_and_ps(v.0, _mm256_and_ps(above.0, below.0)),
+                    _mm256_and_ps(v.1, _mm256_and_ps(above.1, below.1)),
+                )
+            }
+        }
+
+        #[inline(always)]
         unsafe fn clamp(v: Self::V, lo: f32, hi: f32) -> Self::V {
             unsafe {
                 let (lo, hi) = (_mm256_set1_ps(lo), _mm256_set1_ps(hi));
@@ -221,7 +266,6 @@ mod x86 {
 
 /// Defines a function whose plain loops are compiled for each kind of processor, and which runs
 /// the widest one here. Its body must be free of closures that hold the hot loop.
-#[allow(unused_macros)]
 macro_rules! versions {
     ($(#[$meta:meta])* $vis:vis fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $(-> $ret:ty)? $body:block) => {
         $(#[$meta])*
@@ -253,5 +297,4 @@ macro_rules! versions {
         }
     };
 }
-#[allow(unused_imports)]
 pub(crate) use versions;

@@ -3,7 +3,7 @@
 
 use rayon::prelude::*;
 
-use crate::maps::Maps;
+use crate::maps::{Maps, Shared};
 use crate::pack::Matrix;
 use crate::simd::{Isa, LANES};
 use crate::tile::{MOST_PIXELS, Tile, Tiles};
@@ -79,22 +79,6 @@ pub(crate) struct Finish<'a> {
     pub onto: bool,
     /// The least and the largest result.
     pub clamp: [f32; 2],
-}
-
-/// A pointer that tasks share; they write to different pixels or channels.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Shared(pub *mut f32);
-
-// SAFETY: see the uses; tasks write disjoint parts.
-unsafe impl Send for Shared {}
-// SAFETY: as above.
-unsafe impl Sync for Shared {}
-
-impl Shared {
-    /// The pointer (a method, so that closures capture the whole).
-    pub(crate) fn get(self) -> *mut f32 {
-        self.0
-    }
 }
 
 /// Panels that a tile takes together: their index and number.
