@@ -13,7 +13,7 @@ PEERS    ?=
 PEREGRINE = $(or $(CARGO_TARGET_DIR),target)/debug/peregrine
 
 .DEFAULT_GOAL := help
-.PHONY: help pipeline stage test lint regression gate baseline sample-data bench fuzz docs libtorch clean binary backend
+.PHONY: help pipeline stage test lint regression gate baseline sample-data bench fuzz docs libtorch weights clean binary backend
 
 # BACKEND=tch links LibTorch and trains on it. Without it nothing here looks for LibTorch.
 ifeq ($(BACKEND),tch)
@@ -41,6 +41,7 @@ help:
 	@echo '  make fuzz          damaged image files for SECONDS (60): no panic, no flood of memory'
 	@echo '  make docs          write the reference of stages and the schema of pipeline files'
 	@echo '  make libtorch      fetch LibTorch 2.9.0 for BACKEND=tch (900 MB to fetch, 490 MB on disk)'
+	@echo '  make weights       fetch the ImageNet weights that pipelines/transfer.yaml starts from (14 MB)'
 	@echo '  make clean         remove the cache of runs and the build'
 	@echo
 	@echo '  PIPELINE=$(PIPELINE)  STAGE=$(STAGE)  BACKEND=$(BACKEND) (flex or tch)  ARGS=$(ARGS)'
@@ -108,6 +109,9 @@ docs: binary
 
 libtorch:
 	@scripts/libtorch.sh $(LIBTORCH)
+
+weights:
+	@scripts/weights.sh data/raw/weights
 
 clean:
 	rm -rf .peregrine
