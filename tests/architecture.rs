@@ -17,6 +17,7 @@ const LAYERS: [(&str, u32); 11] = [
     ("eval", 3),
     ("train", 4),
     ("ensemble", 4),
+    ("classic", 4),
     ("report", 5),
     ("cli", 6),
 ];
