@@ -28,8 +28,11 @@ use crate::event::StageStatus;
 
 /// How often flags are looked at and locks are tried.
 const TICK: Duration = Duration::from_millis(20);
-/// How long an interrupted task may take to stop, in graces: it may be within a long batch.
+/// How long an interrupted task may take to stop, in graces, besides
+/// [`PAUSES`] of its longest pause between two looks at its token: it may be within a long batch.
 const INTERRUPT_GRACES: u32 = 5;
+/// See [`INTERRUPT_GRACES`]; the second is for measuring or saving after the batch.
+const PAUSES: u32 = 2;
 /// The stack of a task's thread.
 const STACK: usize = 16 << 20;
 /// No task.
@@ -410,7 +413,7 @@ impl<W: Work> Shared<W> {
             }
             let now = Instant::now();
             if give_up.is_none() && self.rules.cancel.is_cancelled() {
-                give_up = Some(now + self.rules.grace * INTERRUPT_GRACES);
+                give_up = Some(now + self.rules.grace * INTERRUPT_GRACES + token.longest_pause() * PAUSES);
             }
             if !timed_out && timeout.is_some_and(|limit| started.elapsed() >= limit) {
                 timed_out = true;

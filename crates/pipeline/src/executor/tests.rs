@@ -334,3 +334,60 @@ fn a_chain_and_a_fan_of_thousands_run() {
     }
     assert!(execute(Vec::new(), Arc::new(Nothing), rules).unwrap().is_empty());
 }
+
+/// Looks at its token every 300 ms, and says whether it stopped by itself.
+#[derive(Default)]
+struct Slow {
+    stopped: std::sync::atomic::AtomicBool,
+    looks: std::sync::atomic::AtomicUsize,
+}
+
+impl Work for Slow {
+    type Reason = ();
+    fn prepare(&self, _: usize) -> Next<()> {
+        Next::Run
+    }
+    fn claim(&self, _: usize) -> Claim<()> {
+        Claim::Mine
+    }
+    fn attempt(&self, _: usize, _: u32, cancel: &CancelToken) -> anyhow::Result<()> {
+        use std::sync::atomic::Ordering;
+        loop {
+            if cancel.is_cancelled() {
+                self.stopped.store(true, Ordering::SeqCst);
+                return Err(Cancelled.into());
+            }
+            self.looks.fetch_add(1, Ordering::SeqCst);
+            std::thread::sleep(Duration::from_millis(300));
+        }
+    }
+    fn retrying(&self, _: usize, _: u32, _: &Fault) {}
+    fn finish(&self, _: usize, _: &End<()>, _: Duration) {}
+}
+
+#[test]
+fn an_interrupted_task_may_end_its_batch_however_long_its_batches_are() {
+    use std::sync::atomic::Ordering;
+    let work = Arc::new(Slow::default());
+    let cancel = CancelToken::new();
+    let rules = Rules {
+        jobs: 1,
+        keep_going: false,
+        cancel: cancel.clone(),
+        // Five of these are far less than a batch.
+        grace: Duration::from_millis(5),
+        pause: Duration::ZERO,
+    };
+    let shared = Arc::clone(&work);
+    let stopper = std::thread::spawn(move || {
+        while shared.looks.load(Ordering::SeqCst) < 3 {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        cancel.cancel();
+    });
+    let tasks = vec![Task { slots: 1, ..Task::default() }];
+    let ends = execute(tasks, Arc::clone(&work), rules).unwrap();
+    stopper.join().unwrap();
+    assert!(ends.iter().all(|end| *end == End::Interrupted), "{ends:?}");
+    assert!(work.stopped.load(Ordering::SeqCst));
+}
