@@ -4,7 +4,7 @@
 //! layers; [`Builder::finish`] tells. Holds no weights.
 
 use crate::graph::{Graph, Node, Role, Shape, TensorSpec};
-use crate::init::Init;
+use crate::init::{Distribution, Init};
 use crate::layers::{
     Activation, AveragePool, BatchNorm, Conv, Dropout, Layer as _, Linear, MaxPool, Op, add, concat, pool,
 };
@@ -137,6 +137,17 @@ impl Builder {
             block: self.graph.blocks.len() - 1,
         });
         Value(self.graph.nodes.len() - 1)
+    }
+
+    /// Lets the tensor called `tensor` (`weight` or `bias`) of the layer that made `x` start from
+    /// draws of `first`, whatever the rules say.
+    pub fn draw(&mut self, x: Value, tensor: &str, first: Distribution) {
+        let node = &self.graph.nodes[x.0];
+        for spec in &mut self.graph.tensors[node.tensors.clone()] {
+            if spec.name.rsplit('.').next() == Some(tensor) {
+                spec.first = first;
+            }
+        }
     }
 
     /// A convolution.

@@ -8,6 +8,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use peregrine_pipeline::Seed;
 use serde::Deserialize;
 
+use crate::graph::Graph;
 use crate::parameters::{collect_gradients, map_parameters, parameters};
 use crate::weights::{NamedTensor, load_state_dict, state_dict};
 use crate::{InputShape, Mode, Model, ModelConfig, device};
@@ -144,22 +145,31 @@ fn logits_gradients_and_running_statistics_are_those_of_torch() {
     }
 }
 
+/// A small variant of every model whose layers differ from those before, and the least side it
+/// takes.
+fn small_models() -> Vec<(ModelConfig, usize)> {
+    let mut kept: Vec<(ModelConfig, usize, Graph)> = Vec::new();
+    for config in ModelConfig::small() {
+        let least = config.least_side(1);
+        let graph = config.graph(InputShape { channels: 1, height: least, width: least }, 2).unwrap();
+        if kept.iter().all(|(.., other)| *other != graph) {
+            kept.push((config, least, graph));
+        }
+    }
+    kept.into_iter().map(|(config, least, _)| (config, least)).collect()
+}
+
 /// 32 images of noise with labels nobody could guess.
 #[test]
 fn every_model_learns_32_images_by_heart() {
-    for config in ModelConfig::all() {
-        let config = match config {
-            ModelConfig::Resnet(resnet) => {
-                ModelConfig::Resnet(crate::ResnetConfig { depth: 8, width: 8, ..resnet })
-            }
-            other => other,
-        };
+    for (config, least) in small_models() {
         let device = flex().autodiff();
-        let input = InputShape { channels: 1, height: 14, width: 14 };
+        let side = least.max(14);
+        let input = InputShape { channels: 1, height: side, width: side };
         let mut model = config.build(input, 4, Seed(3), &device).unwrap();
         let mut draws = Seed(9).draws();
-        let pixels: Vec<f32> = (0..32 * 196).map(|_| draws.normal() as f32).collect();
-        let images = Tensor::<4>::from_data(TensorData::new(pixels, [32, 1, 14, 14]), &device);
+        let pixels: Vec<f32> = (0..32 * side * side).map(|_| draws.normal() as f32).collect();
+        let images = Tensor::<4>::from_data(TensorData::new(pixels, [32, 1, side, side]), &device);
         let mut momentum: Vec<Tensor<1>> = Vec::new();
         let mut last = f32::MAX;
         for step in 0..120_u64 {
@@ -190,8 +200,8 @@ fn right_of_32(model: &Model, images: Tensor<4>) -> usize {
 
 #[test]
 fn a_model_of_equal_seed_has_equal_bits_and_of_another_others() {
-    let input = InputShape { channels: 1, height: 16, width: 16 };
-    for config in ModelConfig::all() {
+    for (config, least) in small_models() {
+        let input = InputShape { channels: 1, height: least, width: least };
         let build = |seed| state_dict(&config.build(input, 3, Seed(seed), &flex()).unwrap());
         assert_eq!(build(1), build(1));
         assert_ne!(build(1), build(2));
@@ -201,21 +211,41 @@ fn a_model_of_equal_seed_has_equal_bits_and_of_another_others() {
 #[test]
 fn images_too_small_for_the_strides_are_refused_with_the_least_size() {
     for config in ModelConfig::all() {
-        let input = InputShape { channels: 1, height: 3, width: 40 };
-        let message = config.build(input, 3, Seed(1), &flex()).unwrap_err().to_string();
-        assert!(message.contains("3×40 pixels are too small (at least"), "{message}");
-        assert_eq!(message, config.summary(input, 3).unwrap_err().to_string());
+        let least = config.least_side(1);
+        if least == 1 {
+            continue;
+        }
+        let input = InputShape { channels: 1, height: least - 1, width: least + 40 };
+        let message = config.graph(input, 3).unwrap_err().to_string();
+        let expected = format!(
+            "{}: images of {}×{} pixels are too small (at least {least}×{least}",
+            config.name(),
+            least - 1,
+            least + 40
+        );
+        assert!(message.starts_with(&expected), "{message}");
     }
 }
 
 #[test]
-fn the_least_size_that_an_error_names_can_be_built() {
-    for (config, least) in ModelConfig::all().into_iter().zip([4, 12, 4]) {
-        let input = |side| InputShape { channels: 1, height: side, width: side };
-        assert!(config.summary(input(least - 1), 2).is_err(), "{}", config.name());
-        let model = config.build(input(least), 2, Seed(1), &flex()).unwrap();
-        let logits = model.forward(images([2, 1, least, least], &flex()), &STEP);
-        assert_eq!(logits.dims(), [2, 2]);
+fn the_least_sizes_of_the_first_models_are_known() {
+    let least =
+        |name: &str| ModelConfig::all().iter().find(|config| config.name() == name).unwrap().least_side(1);
+    assert_eq!(["sample_cnn", "lenet5", "resnet", "resnet18"].map(least), [4, 12, 4, 17]);
+}
+
+/// Of several sizes, of the least one, and of images that aren't square.
+#[test]
+fn every_model_makes_logits_of_any_size_from_the_least_one_on() {
+    for (config, least) in small_models() {
+        for (height, width) in [(least, least), (least + 3, least), (least + 1, 2 * least + 5)] {
+            let model = config.build(InputShape { channels: 1, height, width }, 2, Seed(1), &flex()).unwrap();
+            for mode in [STEP, Mode::Eval] {
+                let logits = model.forward(images([3, 1, height, width], &flex()), &mode);
+                assert_eq!(logits.dims(), [3, 2], "{} at {height}×{width}", config.name());
+                assert!(floats(logits).iter().all(|x| x.is_finite()), "{}", config.name());
+            }
+        }
     }
 }
 

@@ -32,5 +32,6 @@ pub use parameters::{ParameterInfo, collect_gradients, map_parameters, parameter
 pub use summary::{LayerSummary, Summary};
 pub use weights::{NamedTensor, WeightsError, load_state_dict, state_dict};
 pub use zoo::lenet5::Lenet5Config;
+pub use zoo::residual::ResidualConfig;
 pub use zoo::resnet::ResnetConfig;
 pub use zoo::sample_cnn::SampleCnnConfig;

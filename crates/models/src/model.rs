@@ -11,6 +11,7 @@ use crate::init::Init;
 use crate::network::Model;
 use crate::summary::Summary;
 use crate::zoo::lenet5::Lenet5Config;
+use crate::zoo::residual::{self, ResidualConfig};
 use crate::zoo::resnet::ResnetConfig;
 use crate::zoo::sample_cnn::SampleCnnConfig;
 
@@ -90,6 +91,15 @@ pub trait Architecture {
 
     /// How weights are drawn where a layer doesn't say.
     fn init(&self) -> Init;
+
+    /// A variant of this size that is as small and takes as small images as it can with all kinds
+    /// of its layers: what tests train.
+    fn small(_size: &Self::Size) -> Self
+    where
+        Self: Default,
+    {
+        Self::default()
+    }
 }
 
 macro_rules! models {
@@ -102,9 +112,14 @@ macro_rules! models {
         }
 
         impl ModelConfig {
-            /// Every model with its default params; tests loop over it.
+            /// Every model with its default params.
             pub fn all() -> Vec<Self> {
                 vec![$(Self::$name(<$config>::default()),)*]
+            }
+
+            /// A small variant of every model, in the same order; tests train them.
+            pub fn small() -> Vec<Self> {
+                vec![$(Self::$name(<$config as Architecture>::small(&$size)),)*]
             }
 
             /// The model's name in pipeline files.
@@ -138,6 +153,22 @@ models! {
     "lenet5" Lenet5(Lenet5Config) ();
     /// A residual network for small images (He et al. 2016, section 4.2).
     "resnet" Resnet(ResnetConfig) ();
+    /// ResNet-18 (He et al. 2016).
+    "resnet18" Resnet18(ResidualConfig) residual::RESNET18;
+    /// ResNet-34 (He et al. 2016).
+    "resnet34" Resnet34(ResidualConfig) residual::RESNET34;
+    /// ResNet-50 (He et al. 2016).
+    "resnet50" Resnet50(ResidualConfig) residual::RESNET50;
+    /// ResNet-101 (He et al. 2016).
+    "resnet101" Resnet101(ResidualConfig) residual::RESNET101;
+    /// ResNet-152 (He et al. 2016).
+    "resnet152" Resnet152(ResidualConfig) residual::RESNET152;
+    /// Wide ResNet-50-2 (Zagoruyko and Komodakis 2016).
+    "wide_resnet50_2" WideResnet50(ResidualConfig) residual::WIDE_RESNET50_2;
+    /// ResNeXt-50 32×4d (Xie et al. 2017).
+    "resnext50_32x4d" Resnext50(ResidualConfig) residual::RESNEXT50_32X4D;
+    /// SE-ResNet-50 (Hu et al. 2018).
+    "seresnet50" Seresnet50(ResidualConfig) residual::SERESNET50;
 }
 
 /// The largest side that is tried to tell the least one a model takes.
@@ -156,13 +187,16 @@ impl ModelConfig {
         self.layers(input, classes).map_err(|error| match error {
             BuildError::Other(error) => error,
             BuildError::TooSmall => {
-                let fits = |side: &usize| {
-                    self.layers(InputShape { channels, height: *side, width: *side }, classes).is_ok()
-                };
-                let least = (1..=LARGEST_LEAST).find(fits).unwrap_or(LARGEST_LEAST);
-                ModelError::TooSmall { model: self.name(), height, width, least }
+                ModelError::TooSmall { model: self.name(), height, width, least: self.least_side(channels) }
             }
         })
+    }
+
+    /// The side in pixels of the smallest square images of so many channels that the model takes.
+    pub fn least_side(&self, channels: usize) -> usize {
+        let fits =
+            |side: &usize| self.layers(InputShape { channels, height: *side, width: *side }, 1).is_ok();
+        (1..=LARGEST_LEAST).find(fits).unwrap_or(LARGEST_LEAST)
     }
 
     fn layers(&self, input: InputShape, classes: usize) -> Result<Graph, BuildError> {

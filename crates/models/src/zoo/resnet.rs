@@ -119,4 +119,8 @@ impl Architecture for ResnetConfig {
     fn init(&self) -> Init {
         self.init
     }
+
+    fn small((): &()) -> Self {
+        Self { depth: 8, width: 8, ..Self::default() }
+    }
 }

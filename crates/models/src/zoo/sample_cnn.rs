@@ -67,4 +67,8 @@ impl Architecture for SampleCnnConfig {
     fn init(&self) -> Init {
         self.init
     }
+
+    fn small((): &()) -> Self {
+        Self { width: 8, hidden: 64, ..Self::default() }
+    }
 }
