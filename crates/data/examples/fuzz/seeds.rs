@@ -4,7 +4,6 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use polars::prelude::{DataFrame, NamedFrom as _, ParquetCompression, ParquetWriter, Series};
 
 /// What a file is given out to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,8 +91,10 @@ fn sources() -> anyhow::Result<Vec<Sample>> {
     }
     let table = "path,label,split,group,w\na/1.png,cat,train,x,1\n\"b/2.png\",\"do\"\"g\",test,,0.5\n";
     add(Kind::Csv, table.into());
-    add(Kind::Parquet, parquet(ParquetCompression::Zstd(None))?);
-    add(Kind::Parquet, parquet(ParquetCompression::Uncompressed)?);
+    let tables = read_json(&top().join("tests/goldens/data_parquet.json"))?;
+    for table in tables.as_array().into_iter().flatten() {
+        add(Kind::Parquet, base64(table["file"].as_str().context("no file")?));
+    }
     add(Kind::Idx, idx_images());
     add(Kind::Idx, idx_labels());
     let record =
@@ -116,23 +117,8 @@ fn tar() -> anyhow::Result<Vec<u8>> {
     Ok(archive.into_inner()?)
 }
 
-/// A table of the two images.
-fn parquet(compression: ParquetCompression) -> anyhow::Result<Vec<u8>> {
-    let columns = vec![
-        Series::new("path".into(), vec!["a/1.png", "b/2.png"]).into(),
-        Series::new("label".into(), vec!["cat", "dog"]).into(),
-        Series::new("split".into(), vec![Some("train"), None]).into(),
-        Series::new("group".into(), vec![7_i64, 9]).into(),
-        Series::new("w".into(), vec![Some(0.5), None]).into(),
-    ];
-    let mut file = Vec::new();
-    let writer = ParquetWriter::new(&mut file).with_compression(compression);
-    writer.finish(&mut DataFrame::new(2, columns)?)?;
-    Ok(file)
-}
-
 fn images() -> anyhow::Result<Vec<Vec<u8>>> {
-    let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let top = top();
     let mut seeds = Vec::new();
     let images: serde_json::Value = read_json(&top.join("tests/goldens/data_images.json"))?;
     for mode in images["modes"]
@@ -165,6 +151,10 @@ fn images() -> anyhow::Result<Vec<Vec<u8>>> {
     }
     seeds.retain(|seed| !seed.is_empty());
     Ok(seeds)
+}
+
+fn top() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
 fn read_json(path: &Path) -> anyhow::Result<serde_json::Value> {

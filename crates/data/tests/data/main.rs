@@ -25,3 +25,4 @@ mod reusing;
 mod scoring;
 mod sources;
 mod splitting;
+mod tables;

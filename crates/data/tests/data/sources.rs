@@ -12,17 +12,17 @@ use serde_json::{Value, json};
 
 use crate::fixtures::{manifest_of, png, problems, run_ingest, source_files, write};
 
-fn source(params: Value) -> Source {
+pub fn source(params: Value) -> Source {
     serde_json::from_value(params).unwrap()
 }
 
 /// The problem that `check` finds with a source.
-fn problem(params: Value) -> String {
+pub fn problem(params: Value) -> String {
     problems(&Ingest { source: source(params) }).join("\n")
 }
 
 /// A small data set in split folders, with names that are hard to carry.
-fn animals(root: &Path) {
+pub fn animals(root: &Path) {
     let names = ["train/cat/1.png", "train/cat/deep/ü 2.PNG", "train/dog/1.png", "test/dog/x,\"y\".png"];
     for (number, path) in names.into_iter().enumerate() {
         write(root, path, &png(number as u64, 9, 9, 3));
@@ -428,36 +428,6 @@ fn a_file_that_comes_in_is_found_by_its_name_and_not_looked_for_on_the_disk() {
     assert!(format!("{unknown:#}").contains("there come `animals.tgz`"), "{unknown:#}");
     let alone = run("files:animals.tgz", false).unwrap_err();
     assert!(format!("{alone:#}").contains("which is not connected"), "{alone:#}");
-}
-
-#[test]
-fn a_table_that_comes_in_lists_files_of_the_root_folder() {
-    let dir = tempfile::tempdir().unwrap();
-    let root = dir.path().join("animals");
-    animals(&root);
-    let fetched = dir.path().join("fetched/files");
-    write(&fetched, "t.csv", b"path,label\ntrain/cat/1.png,cat\ntrain/dog/1.png,dog\n");
-    write(&fetched, "files.json", br#"[{ "name": "t.csv", "bytes": 1, "sha256": "" }]"#);
-    let params = json!({ "name": "csv", "path": "files:t.csv", "root": root });
-    assert_eq!(problem(params.clone()), "");
-    let rootless = problem(json!({ "name": "csv", "path": "files:t.csv" }));
-    assert!(rootless.starts_with("source.root: is missing"), "{rootless}");
-    let stage = Ingest { source: source(params) };
-    assert_eq!(stage.sources().unwrap(), [root.as_path()]);
-    let mut cx = crate::fixtures::context(&dir.path().join("run"));
-    cx.sources = std::sync::Arc::new(source_files(&root));
-    let artifact = ArtifactRef {
-        stage: "fetch".to_owned(),
-        port: "files".to_owned(),
-        fingerprint: String::new(),
-        digest: String::new(),
-        dir: fetched,
-    };
-    cx.inputs.insert("files".to_owned(), vec![artifact]);
-    stage.run(&cx).unwrap();
-    let manifest = Manifest::load(&cx.out.join("manifest")).unwrap();
-    let ids: Vec<&str> = manifest.images.iter().map(|image| image.id.as_str()).collect();
-    assert_eq!(ids, ["train/cat/1.png", "train/dog/1.png"]);
 }
 
 /// Archives by Python's `tarfile` (GNU and pax) and `zipfile`: see `tests/goldens/archives.py`.
