@@ -98,6 +98,11 @@ pub fn device(name: &str) -> Result<Device, DeviceError> {
     Ok(resolve(name)?.device())
 }
 
+/// Whether tensors on `device` lie in this process's memory, computed by `flex`.
+pub fn is_flex(device: &Device) -> bool {
+    device.clone().without_autodiff() == Device::flex()
+}
+
 /// The names of the devices this build can use, the default first.
 pub fn available() -> Vec<String> {
     let mut names = vec![fastest_cpu().name];

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use peregrine_pipeline::Seed;
 
+use crate::engine::kernels::Workspace;
 use crate::engine::{self, Engine, Tape};
 use crate::graph::{Graph, Role, TensorSpec};
 use crate::layers::Batch;
@@ -159,6 +160,7 @@ pub struct Model {
     engine: Engine,
     /// Blocks whose normalizations keep their running statistics while training.
     settled: Vec<bool>,
+    workspace: Workspace,
 }
 
 impl Model {
@@ -180,7 +182,8 @@ impl Model {
         let slots = graph.tensors.iter().map(slot).collect();
         let settled = vec![false; graph.blocks.len()];
         let engine = Engine::default();
-        Self { graph: Arc::new(graph), slots, device: device.clone(), engine, settled }
+        let workspace = Workspace::default();
+        Self { graph: Arc::new(graph), slots, device: device.clone(), engine, settled, workspace }
     }
 
     /// What it computes.
@@ -201,6 +204,11 @@ impl Model {
     /// How it is computed.
     pub fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    /// What the CPU's kernels keep from call to call.
+    pub(crate) fn workspace(&self) -> &Workspace {
+        &self.workspace
     }
 
     /// The same, computed by `engine`.
@@ -284,6 +292,7 @@ impl Model {
 
     /// Replaces tensor `index` by `values`; what trained still does.
     pub(crate) fn set(&mut self, index: usize, values: Tensor<1>) {
+        self.workspace.forget();
         let on_tape = self.device.is_autodiff();
         let shape = &self.graph.tensors[index].shape;
         match &mut self.slots[index] {
