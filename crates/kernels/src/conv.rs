@@ -12,7 +12,7 @@ use crate::buffer::{Buffer, Pool};
 use crate::depthwise;
 use crate::maps::{Maps, SLACK, Shared};
 use crate::outer;
-use crate::pack::{self, Matrix, Weights};
+use crate::pack::{self, Lanes, Matrix, Panel, Weights};
 use crate::simd::{Isa, LANES};
 use crate::sweep::{self, Finish, Grid};
 
@@ -83,9 +83,20 @@ struct Forward<'a> {
 }
 
 impl Weights for Forward<'_> {
-    fn at(&self, o: usize, i: usize, t: usize) -> f32 {
-        let value = self.conv.weight_at(o, i, t).map_or(0.0, |at| self.weight[at]);
-        if self.scale.is_empty() { value } else { value * self.scale[o] }
+    fn lanes(&self, panel: &Panel, i: usize) -> Lanes {
+        self.conv.outputs_of(panel, i)
+    }
+
+    fn tap(&self, t: usize) -> usize {
+        t
+    }
+
+    fn values(&self) -> &[f32] {
+        self.weight
+    }
+
+    fn scale(&self) -> &[f32] {
+        self.scale
     }
 }
 
@@ -97,9 +108,30 @@ struct Backward<'a> {
 }
 
 impl Weights for Backward<'_> {
-    fn at(&self, i: usize, o: usize, t: usize) -> f32 {
+    fn lanes(&self, panel: &Panel, o: usize) -> Lanes {
+        let (outs, ins) = (self.conv.outputs / self.conv.groups, self.conv.inputs / self.conv.groups);
+        let group = o / outs * ins;
+        let first = group.max(panel.out0);
+        let end = (group + ins).min(panel.out0 + panel.outs);
+        Lanes {
+            first: first - panel.out0,
+            count: end - first,
+            base: (o * ins + first - group) * self.conv.taps(),
+            stride: self.conv.taps(),
+        }
+    }
+
+    fn tap(&self, t: usize) -> usize {
         let [ky, kx] = self.taps[t].0;
-        self.conv.weight_at(o, i, ky * self.conv.kernel[1] + kx).map_or(0.0, |at| self.weight[at])
+        ky * self.conv.kernel[1] + kx
+    }
+
+    fn values(&self) -> &[f32] {
+        self.weight
+    }
+
+    fn scale(&self) -> &[f32] {
+        &[]
     }
 }
 
@@ -118,9 +150,15 @@ impl Conv {
         self.kernel[0] * self.kernel[1]
     }
 
-    fn weight_at(&self, o: usize, i: usize, t: usize) -> Option<usize> {
+    /// Where the weights from input `i` to the outputs of `panel` lie.
+    fn outputs_of(&self, panel: &Panel, i: usize) -> Lanes {
         let (outs, ins) = (self.outputs / self.groups, self.inputs / self.groups);
-        (o / outs == i / ins).then(|| (o * ins + i % ins) * self.taps() + t)
+        let group = i / ins * outs;
+        let first = group.max(panel.out0);
+        let end = (group + outs).min(panel.out0 + panel.outs);
+        let stride = ins * self.taps();
+        let base = first * stride + i % ins * self.taps();
+        Lanes { first: first - panel.out0, count: end - first, base, stride }
     }
 
     /// Whether each output sees one input of its own.
@@ -208,7 +246,10 @@ impl Conv {
         let whole = Remainder { origin: [0; 2], taps: Vec::new() };
         Packed {
             kind: if self.is_depthwise() {
-                let value = |c: usize, t: usize| weights.at(c, c, t);
+                let value = |c: usize, t: usize| {
+                    let scale = scale.get(c).copied().unwrap_or(1.0);
+                    weight[c * self.taps() + t] * scale
+                };
                 Kind::Depthwise(vec![(whole, depthwise::pack(self.inputs, self.taps(), value, pool))])
             } else {
                 let panels = pack::panels(self.outputs, self.inputs, self.groups);
@@ -222,7 +263,7 @@ impl Conv {
         assert_eq!(weight.len(), self.weights(), "weights of another shape");
         let lanes = |remainder: Remainder| {
             let weights = Backward { conv: self, weight, taps: &remainder.taps };
-            let value = |c: usize, t: usize| weights.at(c, c, t);
+            let value = |c: usize, t: usize| weight[c * self.taps() + weights.tap(t)];
             let packed = depthwise::pack(self.inputs, remainder.taps.len(), value, pool);
             (remainder, packed)
         };
@@ -350,22 +391,21 @@ impl Conv {
         }
         let panels = pack::panels(self.outputs, self.inputs, self.groups);
         let sums = outer::sums(isa, &grid, (src, xs), (dst, dys), &panels, pool);
-        let (taps, ins) = (self.taps(), self.inputs / self.groups);
+        let (taps, all) = (self.taps(), gradient.len());
         let to = Shared(gradient.as_mut_ptr());
         panels.par_iter().zip(&sums.starts).for_each(|(panel, &start)| {
             for i in panel.in0..panel.in0 + panel.ins {
+                let Lanes { first, count, base, stride } = self.outputs_of(panel, i);
+                assert!(base + (count - 1) * stride + taps <= all, "inside the gradient");
                 for t in 0..taps {
                     let at = start + (t * panel.ins + i - panel.in0) * LANES;
                     let mut lanes = [0.0; LANES];
                     for part in &sums.parts {
                         lanes.iter_mut().zip(&part[at..at + LANES]).for_each(|(sum, x)| *sum += x);
                     }
-                    for (o, value) in (panel.out0..panel.out0 + panel.outs).zip(lanes) {
-                        if let Some(at) = self.weight_at(o, i, t) {
-                            debug_assert!(at < self.outputs * ins * taps);
-                            // SAFETY: inside the gradient, and a panel has its outputs alone.
-                            unsafe { *to.get().add(at) = value };
-                        }
+                    for (k, value) in lanes[first..first + count].iter().enumerate() {
+                        // SAFETY: inside, as was asserted, and a panel has its outputs alone.
+                        unsafe { *to.get().add(base + k * stride + t) = *value };
                     }
                 }
             }

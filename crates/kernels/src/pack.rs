@@ -38,10 +38,30 @@ pub(crate) fn panels(outs: usize, ins: usize, groups: usize) -> Vec<Panel> {
     (0..groups).step_by(together).map(panel).collect()
 }
 
+/// Where the weights of a panel's outputs lie for one input and tap: lane `first + k` at
+/// `base + k·stride`, for `count` lanes; the others don't see that input.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Lanes {
+    pub first: usize,
+    pub count: usize,
+    pub base: usize,
+    pub stride: usize,
+}
+
 /// Weights seen as a matrix for each tap, whichever way a convolution is computed.
 pub(crate) trait Weights: Sync {
-    /// The weight from input `i` to output `o` at tap `t`; zero where `o` doesn't see `i`.
-    fn at(&self, o: usize, i: usize, t: usize) -> f32;
+    /// The weights from input `i` (of all) to the outputs of `panel` at tap 0, and how much
+    /// further on each tap is.
+    fn lanes(&self, panel: &Panel, i: usize) -> Lanes;
+
+    /// How much further on tap `t` is.
+    fn tap(&self, t: usize) -> usize;
+
+    /// The weights in torch's layout.
+    fn values(&self) -> &[f32];
+
+    /// A factor for each output; empty for none.
+    fn scale(&self) -> &[f32];
 }
 
 /// Packed weights: for each panel, for each block of inputs, `[taps][inputs of the block][16]`.
@@ -93,13 +113,21 @@ impl Matrix {
 
 fn fill(panel: Panel, taps: usize, block: usize, weights: &impl Weights, to: &mut [f32]) {
     let mut at = to.chunks_exact_mut(LANES);
+    let (values, scale) = (weights.values(), weights.scale());
     for i0 in (0..panel.ins).step_by(block) {
         for t in 0..taps {
+            let tap = weights.tap(t);
             for i in i0..panel.ins.min(i0 + block) {
-                let Some(lanes) = at.next() else { return };
-                for (o, lane) in lanes.iter_mut().enumerate() {
-                    let seen = o < panel.outs;
-                    *lane = if seen { weights.at(panel.out0 + o, panel.in0 + i, t) } else { 0.0 };
+                let Some(to) = at.next() else { return };
+                let Lanes { first, count, base, stride } = weights.lanes(&panel, panel.in0 + i);
+                if count < LANES {
+                    to.fill(0.0);
+                }
+                let from = values[base + tap..].iter().step_by(stride);
+                to[first..first + count].iter_mut().zip(from).for_each(|(to, value)| *to = *value);
+                if !scale.is_empty() {
+                    let scale = &scale[panel.out0 + first..];
+                    to[first..first + count].iter_mut().zip(scale).for_each(|(to, by)| *to *= by);
                 }
             }
         }
