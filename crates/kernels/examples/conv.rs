@@ -32,7 +32,7 @@ fn main() {
     let work = 2.0 * (dst.pixels() * conv.weights()) as f64;
     let time = |name: &str, f: &mut dyn FnMut()| {
         let mut best = f64::INFINITY;
-        for _ in 0..7 {
+        for _ in 0..15 {
             let start = Instant::now();
             f();
             best = best.min(start.elapsed().as_secs_f64());
