@@ -1,7 +1,8 @@
 //! Memory that is used again from step to step.
 //!
 //! The system clears fresh memory page by page, which costs as much as a pass over the values. A
-//! [`Pool`] keeps what was given back, up to the most that was ever in use at once.
+//! [`Pool`] keeps what was given back, as long as free and used memory are not more than twice
+//! what was ever in use at once.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -72,7 +73,7 @@ impl State {
         self.free_lines += lines.len();
         self.free.push(lines);
         // What fits nothing any more goes, oldest first.
-        while self.free_lines + self.used_lines > self.most_used + self.most_used / 4 {
+        while self.free_lines + self.used_lines > 2 * self.most_used {
             self.free_lines -= self.free.remove(0).len();
         }
     }
@@ -119,6 +120,6 @@ mod tests {
             drop(pool.take(1000 * k));
         }
         let state = pool.state.lock().unwrap();
-        assert!(state.free_lines <= 63 * 50 * 5 / 4 && state.used_lines == 0, "{}", state.free_lines);
+        assert!(state.free_lines <= 63 * 50 * 2 && state.used_lines == 0, "{}", state.free_lines);
     }
 }
