@@ -97,6 +97,8 @@ bench: binary
 	@PEREGRINE=$(PEREGRINE) PEERS=$(PEERS) benches/dvc_peer.sh
 	@CARGO="$(CARGO)" PEERS=$(PEERS) benches/decode.sh
 	@CARGO="$(CARGO)" PEERS=$(PEERS) benches/clean.sh
+	@CARGO="$(CARGO)" PEERS=$(PEERS) benches/step.sh
+	@CARGO="$(CARGO)" PEERS=$(PEERS) benches/inference.sh
 	@$(CARGO) test --quiet -p peregrine-data --test data -- --ignored full_count
 
 fuzz:
