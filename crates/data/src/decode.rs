@@ -5,6 +5,7 @@
 //! Damage that still decodes (a flipped bit) is found by the stored hash, not here.
 
 mod convert;
+mod glance;
 mod pnm;
 mod raster;
 mod structure;
@@ -25,6 +26,7 @@ use zune_core::options::DecoderOptions;
 /// 1: first version. 2: common JPEG files decode to the same pixels as in libjpeg-turbo; those whose
 /// scan is damaged or holds too little are refused.
 pub const VERSION: u32 = 2;
+pub use glance::{Glance, glance};
 pub use raster::Raster;
 
 /// The most pixels an image may have: 50 million.
@@ -156,13 +158,15 @@ pub fn decode_raster(bytes: &[u8]) -> Result<Raster, Unreadable> {
         ImageFormat::Jpeg => match peregrine_pixels::jpeg::decode(bytes, MAX_PIXELS) {
             Ok(picture) => Ok(common_jpeg(picture)),
             Err(Refusal::Uncommon) => decode_jpeg(bytes).map(Raster::from),
-            Err(Refusal::Damaged) => {
-                structure::jpeg_is_whole(bytes)?;
-                Err(Unreadable::Damaged("its scan holds impossible codes or ends too early".to_owned()))
-            }
+            Err(Refusal::Damaged) => Err(damaged_jpeg(bytes)),
         },
         format => decode_other(bytes, format).map(Raster::from),
     }
+}
+
+fn damaged_jpeg(bytes: &[u8]) -> Unreadable {
+    let damaged = Unreadable::Damaged("its scan holds impossible codes or ends too early".to_owned());
+    structure::jpeg_is_whole(bytes).err().unwrap_or(damaged)
 }
 
 fn common_jpeg(picture: peregrine_pixels::jpeg::Picture) -> Raster {

@@ -3,6 +3,7 @@
 //! A crate of its own, so that it is always built optimized. It knows no file
 //! and no image but as bytes: one (gray) or three (RGB) a pixel, row by row.
 
+pub mod hamming;
 pub mod jpeg;
 pub mod measure;
 pub mod resize;

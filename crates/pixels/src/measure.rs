@@ -70,20 +70,111 @@ pub fn histogram(bytes: &[u8]) -> [u64; 256] {
     std::array::from_fn(|value| tables.iter().map(|table| u64::from(table[value])).sum())
 }
 
-/// How many steps of [`brightness`] a gray value has.
+/// The sum of the squares of the differences of two lists of numbers; none as soon as it is above `limit`.
+/// The same on every machine: the order of the sums is fixed.
+pub fn square_distance(one: &[f32], other: &[f32], limit: f32) -> Option<f32> {
+    let mut lanes = [0.0_f32; 8];
+    let add = |lanes: &mut [f32; 8], one: &[f32; 8], other: &[f32; 8]| {
+        for lane in 0..8 {
+            let difference = one[lane] - other[lane];
+            lanes[lane] += difference * difference;
+        }
+    };
+    let total = |lanes: &[f32; 8]| {
+        let [a, b, c, d, e, f, g, h] = *lanes;
+        ((a + e) + (b + f)) + ((c + g) + (d + h))
+    };
+    for (one, other) in one.chunks(32).zip(other.chunks(32)) {
+        let (eights, rest) = one.as_chunks::<8>();
+        let (other_eights, other_rest) = other.as_chunks::<8>();
+        eights.iter().zip(other_eights).for_each(|(one, other)| add(&mut lanes, one, other));
+        rest.iter().zip(other_rest).zip(&mut lanes).for_each(|((a, b), lane)| *lane += (a - b) * (a - b));
+        if total(&lanes) > limit {
+            return None;
+        }
+    }
+    Some(total(&lanes))
+}
+
+/// How many steps of [`Tally::brightness`] a gray value has.
 pub const BRIGHTNESS_STEPS: usize = 8;
 
-/// How many RGB pixels have each perceived brightness, `sqrt(.241 R² + .691 G² + .068 B²)` as cleanvision's, from 0
-/// to 255 in steps of 1/[`BRIGHTNESS_STEPS`].
-pub fn brightness(rgb: &[u8]) -> Vec<u64> {
-    let mut counts = vec![0; 255 * BRIGHTNESS_STEPS + 1];
-    let square = |value: u8| f32::from(value) * f32::from(value);
-    for &[red, green, blue] in rgb.as_chunks::<3>().0 {
-        let value = (0.241 * square(red) + 0.691 * square(green) + 0.068 * square(blue)).sqrt();
-        let step = (BRIGHTNESS_STEPS as f32 * value).round() as usize;
-        counts[step.min(255 * BRIGHTNESS_STEPS)] += 1;
+/// Counts over RGB pixels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tally {
+    /// How many pixels have each perceived brightness, `sqrt(.241 R² + .691 G² + .068 B²)` as
+    /// cleanvision's, from 0 to 255 in steps of 1/[`BRIGHTNESS_STEPS`].
+    pub brightness: Vec<u32>,
+    /// How many pixels have each difference between their largest and their smallest channel.
+    pub spread: [u32; 256],
+    /// The gray values, as [`luma`].
+    pub gray: Vec<u8>,
+}
+
+/// Counts over RGB pixels, in one pass.
+pub fn tally(rgb: &[u8]) -> Tally {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx2") {
+        // SAFETY: the processor has AVX2.
+        return unsafe { tally_avx2(rgb) };
     }
-    counts
+    tally_with(rgb)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn tally_avx2(rgb: &[u8]) -> Tally {
+    tally_with(rgb)
+}
+
+/// How many pixels are looked at at once.
+const PIECE: usize = 64;
+
+#[inline(always)]
+fn tally_with(rgb: &[u8]) -> Tally {
+    let mut tally = Tally {
+        brightness: vec![0; 255 * BRIGHTNESS_STEPS + 1],
+        spread: [0; 256],
+        gray: Vec::with_capacity(rgb.len() / 3),
+    };
+    // Pieces of equal length, so that loops have no tails; what fills the last one up is not counted.
+    for piece in rgb.chunks(3 * PIECE) {
+        let mut whole = [[0; 3]; PIECE];
+        let pixels = piece.as_chunks::<3>().0;
+        whole[..pixels.len()].copy_from_slice(pixels);
+        let (steps, spreads, gray) = of_piece(&whole);
+        for (&step, &spread) in steps.iter().zip(&spreads).take(pixels.len()) {
+            tally.brightness[usize::from(step)] += 1;
+            tally.spread[usize::from(spread)] += 1;
+        }
+        tally.gray.extend_from_slice(&gray[..pixels.len()]);
+    }
+    tally
+}
+
+/// The brightness in steps, the difference of the channels and the gray value of each of some pixels.
+#[inline(always)]
+fn of_piece(pixels: &[[u8; 3]; PIECE]) -> ([u16; PIECE], [u8; PIECE], [u8; PIECE]) {
+    let (mut red, mut green, mut blue) = ([0_u8; PIECE], [0_u8; PIECE], [0_u8; PIECE]);
+    for (at, pixel) in pixels.iter().enumerate() {
+        [red[at], green[at], blue[at]] = *pixel;
+    }
+    let (mut steps, mut spreads, mut gray) = ([0; PIECE], [0; PIECE], [0; PIECE]);
+    for at in 0..PIECE {
+        let square = |value: u8| (i32::from(value) * i32::from(value)) as f32;
+        let value =
+            (0.241 * square(red[at]) + 0.691 * square(green[at]) + 0.068 * square(blue[at])).sqrt();
+        let step = BRIGHTNESS_STEPS as f32 * value + 0.5;
+        // SAFETY: the weights sum to 1, so that it lies between 0 and 2041.
+        steps[at] = unsafe { step.to_int_unchecked::<i32>() }.min(255 * BRIGHTNESS_STEPS as i32) as u16;
+    }
+    for at in 0..PIECE {
+        let largest = red[at].max(green[at]).max(blue[at]);
+        spreads[at] = largest - red[at].min(green[at]).min(blue[at]);
+        let sum = u32::from(red[at]) * 19595 + u32::from(green[at]) * 38470 + u32::from(blue[at]) * 7471;
+        gray[at] = ((sum + 0x8000) >> 16) as u8;
+    }
+    (steps, spreads, gray)
 }
 
 /// The sum and the sum of squares of the Laplacian (four neighbours less four times the pixel, edges
@@ -147,8 +238,6 @@ mod tests {
         assert_eq!((sums1[0], squares1[0]), (sums3.iter().sum(), squares3.iter().sum()));
         let counts = histogram(&rgb);
         assert!((0..256).all(|v| counts[v] == rgb.iter().filter(|&&b| usize::from(b) == v).count() as u64));
-        assert_eq!(brightness(&rgb).iter().sum::<u64>(), 5000);
-        assert_eq!(brightness(&[255, 255, 255, 0, 0, 0, 10, 10, 10])[10 * BRIGHTNESS_STEPS], 1);
     }
 
     #[test]
@@ -160,6 +249,37 @@ mod tests {
         rgb[5999] ^= 1;
         rgb[0] ^= 128;
         assert!(!is_gray(&rgb));
+    }
+
+    #[test]
+    fn a_tally_counts_what_a_look_at_each_pixel_finds() {
+        for pixels in [0, 1, 63, 64, 65, 4000] {
+            let rgb = noise(3 * pixels);
+            let tally = tally(&rgb);
+            let (mut brightness, mut spread) = (vec![0; 255 * BRIGHTNESS_STEPS + 1], [0; 256]);
+            for &[red, green, blue] in rgb.as_chunks::<3>().0 {
+                let square = |value: u8| f64::from(value).powi(2);
+                let value = (0.241 * square(red) + 0.691 * square(green) + 0.068 * square(blue)).sqrt();
+                brightness[(BRIGHTNESS_STEPS as f64 * value).round() as usize] += 1;
+                spread[usize::from(red.max(green).max(blue) - red.min(green).min(blue))] += 1;
+            }
+            assert_eq!(tally.gray, luma(&rgb));
+            assert_eq!(tally.spread, spread);
+            assert_eq!(tally.brightness, brightness);
+        }
+        let white = tally(&[255; 30]).brightness;
+        assert_eq!(white.last(), Some(&10));
+    }
+
+    #[test]
+    fn a_distance_is_given_up_above_its_limit() {
+        let one: Vec<f32> = (0..261).map(|at| at as f32 / 100.0).collect();
+        let other: Vec<f32> = one.iter().map(|value| 1.0 - value).collect();
+        let exact: f64 = one.iter().zip(&other).map(|(a, b)| f64::from(a - b).powi(2)).sum();
+        let found = square_distance(&one, &other, f32::INFINITY).unwrap();
+        assert!((f64::from(found) - exact).abs() < 1e-4 * exact);
+        assert_eq!(square_distance(&one, &other, 0.99 * found), None);
+        assert_eq!(square_distance(&one, &one, 0.0), Some(0.0));
     }
 
     #[test]

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 
 use peregrine_pipeline::StageContext;
+use rayon::prelude::*;
 
 use super::near::SMALL;
 use super::quality::{self, Quality};
 use super::scores::{Scores, VERSION};
-use crate::decode::{self, Pixels, Raster, Unreadable};
+use crate::decode::{self, Glance, Pixels, Raster, Unreadable};
 use crate::files;
 use crate::manifest::ImageRecord;
 use crate::pack::{Recipe, fit_raster_within};
@@ -15,7 +16,8 @@ use crate::pack::{Recipe, fit_raster_within};
 /// What is remembered of a readable image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Examined {
-    /// BLAKE3 of the size and the pixels; equal for a gray picture stored as gray and as RGB.
+    /// BLAKE3 of the size and the pixels, equal for a gray picture stored as gray and as RGB; of colour
+    /// JPEG files of the size and what they store, see [`equal_across_formats`].
     pub content: blake3::Hash,
     /// The picture as 32×32 gray values.
     pub small: Vec<u8>,
@@ -102,10 +104,27 @@ pub fn examine_all(
 /// # Errors
 /// When it changed since `ingest`; the inner error when it is no whole image.
 pub fn examine(record: &ImageRecord) -> anyhow::Result<Result<Examined, Unreadable>> {
-    match files::read_verified(record)?.and_then(|bytes| decode::decode_raster(&bytes)) {
-        Ok(raster) => Ok(Ok(look(&raster)?)),
+    match files::read_verified(record)? {
+        Ok(bytes) => examine_bytes(&bytes),
         Err(unreadable) => Ok(Err(unreadable)),
     }
+}
+
+/// Looks at the image file `bytes`.
+///
+/// # Errors
+/// Never for what is in the file; the inner error when it is no whole image.
+pub fn examine_bytes(bytes: &[u8]) -> anyhow::Result<Result<Examined, Unreadable>> {
+    Ok(match decode::glance(bytes, quality::LEAST, quality::SIDE)? {
+        Ok(Some(Glance { width, height, smaller, content })) => {
+            Ok(look_at(&smaller, (width, height), of_file(content))?)
+        }
+        Ok(None) => match decode::decode_raster(bytes) {
+            Ok(raster) => Ok(look(&raster)?),
+            Err(unreadable) => Err(unreadable),
+        },
+        Err(unreadable) => Err(unreadable),
+    })
 }
 
 /// Looks at a picture.
@@ -116,14 +135,18 @@ pub fn look(raster: &Raster) -> anyhow::Result<Examined> {
     // Everything but the content is measured on a smaller copy, so that it takes the same time and
     // means the same whatever the size.
     let smaller = fit_raster_within(raster, raster.channels, quality::SIDE)?;
-    let small = Recipe::default().apply(&smaller, SMALL, SMALL)?;
+    look_at(&smaller, (raster.width, raster.height), content(&raster.pixels()))
+}
+
+fn look_at(smaller: &Pixels, (width, height): (u32, u32), content: blake3::Hash) -> anyhow::Result<Examined> {
+    let small = Recipe::default().apply(smaller, SMALL, SMALL)?;
     Ok(Examined {
-        content: content(&raster.pixels()),
+        content,
         chroma: chroma(&small),
         small: small.to_gray().data,
-        width: raster.width,
-        height: raster.height,
-        quality: quality::measure(&smaller)?,
+        width,
+        height,
+        quality: quality::measure(smaller)?,
     })
 }
 
@@ -145,6 +168,18 @@ fn chroma(small: &Pixels) -> Vec<u8> {
     sums.iter().flatten().map(mean).collect()
 }
 
+/// A hash of what a JPEG file stores, told from those of pixels by the lowest bit of its first byte.
+fn of_file(hash: blake3::Hash) -> blake3::Hash {
+    let mut bytes = *hash.as_bytes();
+    bytes[0] |= 1;
+    blake3::Hash::from_bytes(bytes)
+}
+
+fn is_of_file(hash: &blake3::Hash) -> bool {
+    hash.as_bytes()[0] & 1 == 1
+}
+
+/// The hash of the size and the pixels, one for a gray picture stored as gray and as RGB.
 fn content(pixels: &Pixels) -> blake3::Hash {
     let gray = (pixels.channels == 3 && pixels.is_gray()).then(|| pixels.to_gray());
     let plain = gray.as_ref().unwrap_or(pixels);
@@ -153,5 +188,58 @@ fn content(pixels: &Pixels) -> blake3::Hash {
     hasher.update(&plain.height.to_le_bytes());
     hasher.update(&[plain.channels]);
     hasher.update(&plain.data);
-    hasher.finalize()
+    let mut bytes = *hasher.finalize().as_bytes();
+    bytes[0] &= !1;
+    blake3::Hash::from_bytes(bytes)
+}
+
+/// By how much the small pictures of equal pixels differ at most, on average: those of JPEG files are
+/// made in another way.
+const ALIKE: u32 = 4;
+
+/// For each JPEG file of `records` whose pixels are those of a file of another format, its index and the
+/// hash of its pixels. Only pairs of the same size that look alike in small are decoded for it.
+///
+/// # Errors
+/// When a file changed since `ingest`, or the run was cancelled.
+pub fn equal_across_formats(
+    cx: &StageContext,
+    records: &[ImageRecord],
+    seen: &[Result<Examined, Unreadable>],
+) -> anyhow::Result<Vec<(usize, blake3::Hash)>> {
+    let total = |seen: &Examined| seen.small.iter().map(|&value| u32::from(value)).sum::<u32>();
+    let mut others: HashMap<(u32, u32), Vec<(u32, &Examined)>> = HashMap::new();
+    for seen in seen.iter().flatten().filter(|seen| !is_of_file(&seen.content)) {
+        others.entry((seen.width, seen.height)).or_default().push((total(seen), seen));
+    }
+    others.values_mut().for_each(|others| others.sort_by_key(|(total, _)| *total));
+    let candidate = |index: usize| {
+        let own = seen[index].as_ref().ok().filter(|own| is_of_file(&own.content))?;
+        let others = others.get(&(own.width, own.height))?;
+        let (middle, most) = (total(own), ALIKE * SMALL * SMALL);
+        let from = others.partition_point(|(total, _)| total + most < middle);
+        let near = others[from..].iter().take_while(|(total, _)| *total <= middle + most);
+        let equal: Vec<blake3::Hash> =
+            near.filter(|(_, other)| apart(own, other) <= most).map(|(_, other)| other.content).collect();
+        (!equal.is_empty()).then_some((index, equal))
+    };
+    let candidates: Vec<(usize, Vec<blake3::Hash>)> =
+        (0..records.len()).into_par_iter().filter_map(candidate).collect();
+    let mut found = Vec::new();
+    if !candidates.is_empty() {
+        let pixels = |(index, _): &(usize, Vec<blake3::Hash>)| {
+            let decoded = files::read_verified(&records[*index])?.and_then(|bytes| decode::decode(&bytes));
+            Ok(decoded.ok().map(|decoded| content(&decoded.pixels)))
+        };
+        files::map(cx, &candidates, 64, pixels, |(index, equal), own| {
+            found.extend(own.filter(|own| equal.contains(own)).map(|own| (*index, own)));
+            Ok(())
+        })?;
+    }
+    Ok(found)
+}
+
+/// The sum of the differences of two small pictures.
+fn apart(one: &Examined, other: &Examined) -> u32 {
+    one.small.iter().zip(&other.small).map(|(&one, &other)| u32::from(one.abs_diff(other))).sum()
 }

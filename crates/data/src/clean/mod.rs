@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 use crate::decode::Unreadable;
 use crate::manifest::{ImageRecord, Manifest};
 use crate::out_of_fold::OutOfFold;
-use examine::{Examined, examine_all};
+use examine::{Examined, equal_across_formats, examine_all};
 
 pub use check::{Action, Check};
 pub use labels::{LabelFilter, LabelHealth};
@@ -201,8 +201,9 @@ const SCORES: Output<Scores> = Output::new("scores", "how good each image that c
 impl Stage for Clean {
     const KIND: &'static str = "clean";
     /// 2: records have an offset and notes. 3: actions besides drop and keep, notes on what stays, more
-    /// checks, overrides; scores; near duplicates that are turned, mirrored and cut.
-    const VERSION: u32 = 3;
+    /// checks, overrides; scores; near duplicates that are turned, mirrored and cut. 4: colour JPEG files
+    /// of at least 480 pixels are made smaller while they are decoded, so that scores differ slightly.
+    const VERSION: u32 = 4;
     const INPUTS: &'static [Port] = &[MANIFEST.port(), OUT_OF_FOLD.port()];
     const OUTPUTS: &'static [Port] = &[CLEANED.port(), REPORT.port(), SCORES.port()];
 
@@ -312,13 +313,17 @@ pub fn clean_with(
     };
     let resolved = overrides.resolve(manifest)?;
     let earlier = cx.earlier::<Scores>(Clean::KIND, SCORES.name);
-    let seen = examine_all(cx, &manifest.images, earlier)?.seen;
+    let mut seen = examine_all(cx, &manifest.images, earlier)?.seen;
     guard(manifest, &seen, params.max_bad_fraction)?;
     let usual = outliers::grades(&seen);
+    // Only here: what is remembered of a file does not depend on others.
+    let mut equal = equal_across_formats(cx, &manifest.images, &seen)?;
+    swap_contents(&mut seen, &mut equal);
     let (kept, mut report) = judge::judge(manifest, &seen, predictions, &usual, params, &resolved);
     report.overrides.warn(&overrides.file);
     warn_of_losses(manifest, &kept);
     report.thumbnails = thumbnails::thumbnails(manifest, &report, params.thumbnails as usize, cx)?;
+    swap_contents(&mut seen, &mut equal);
     let scores = Scores::of(manifest, seen, &usual, &report, params);
     Ok(Cleaned { manifest: manifest.with_images(kept), report, scores })
 }
@@ -334,6 +339,14 @@ fn warn_of_losses(manifest: &Manifest, kept: &[ImageRecord]) {
                 %class, images = before, left,
                 "more than half of a class was removed or relabelled (look at the report; `keep` only reports)"
             );
+        }
+    }
+}
+
+fn swap_contents(seen: &mut [Result<Examined, Unreadable>], contents: &mut [(usize, blake3::Hash)]) {
+    for (index, content) in contents {
+        if let Ok(seen) = &mut seen[*index] {
+            std::mem::swap(&mut seen.content, content);
         }
     }
 }

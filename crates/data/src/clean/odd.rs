@@ -19,16 +19,9 @@ const TOLERANCE: i32 = 10;
 const COLOUR: f64 = 0.03;
 
 /// How colourful a picture is: the 99th percentile of the difference between its pixels' channels, in
-/// 0..1.
-pub(super) fn colour(pixels: &Pixels) -> f64 {
-    if pixels.channels == 1 {
-        return 0.0;
-    }
-    let mut histogram = [0_usize; 256];
-    for &[red, green, blue] in pixels.data.as_chunks::<3>().0 {
-        histogram[usize::from(red.max(green).max(blue) - red.min(green).min(blue))] += 1;
-    }
-    let mut above = histogram.iter().sum::<usize>() / 100;
+/// 0..1. `histogram` counts the pixels of each difference.
+pub(super) fn colour(histogram: &[u32; 256]) -> f64 {
+    let mut above = histogram.iter().sum::<u32>() / 100;
     for (value, &count) in histogram.iter().enumerate().rev() {
         if count > above {
             return value as f64 / 255.0;

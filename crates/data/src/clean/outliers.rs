@@ -5,6 +5,7 @@
 //! distances (local outlier factor) it was worse on planted images: sets with clusters (frames of
 //! videos) make whatever lies beside a cluster an outlier.
 
+use peregrine_pixels::measure::square_distance;
 use rayon::prelude::*;
 
 use super::examine::Examined;
@@ -66,15 +67,8 @@ fn remoteness(features: &[Vec<f32>], index: usize, references: &[usize], count: 
     let mut nearest: Vec<f32> = Vec::with_capacity(count + 1);
     for &other in references.iter().filter(|&&other| other != index) {
         let limit = if nearest.len() < count { f32::INFINITY } else { nearest[count - 1] };
-        let mut sum = 0.0;
         // Most are given up after a part of the features.
-        for (own, other) in own.chunks(32).zip(features[other].chunks(32)) {
-            sum += own.iter().zip(other).map(|(a, b)| (a - b) * (a - b)).sum::<f32>();
-            if sum > limit {
-                break;
-            }
-        }
-        if sum <= limit {
+        if let Some(sum) = square_distance(own, &features[other], limit) {
             let place = nearest.partition_point(|&near| near <= sum);
             nearest.insert(place, sum);
             nearest.truncate(count);
@@ -86,17 +80,21 @@ fn remoteness(features: &[Vec<f32>], index: usize, references: &[usize], count: 
 /// Brings every feature to deviation 1 around its median.
 fn standardize(features: &mut [Vec<f32>]) {
     let count = features.len() as f64;
-    for at in 0..features.first().map_or(0, Vec::len) {
+    let measured = |at: usize| {
         let mut values: Vec<f32> = features.iter().map(|features| features[at]).collect();
-        values.sort_by(f32::total_cmp);
-        let median = values[values.len() / 2];
         let mean = values.iter().map(|&value| f64::from(value)).sum::<f64>() / count;
         let variance = values.iter().map(|&value| (f64::from(value) - mean).powi(2)).sum::<f64>() / count;
-        let deviation = variance.sqrt() as f32 + 1e-3;
-        for features in features.iter_mut() {
-            features[at] = ((features[at] - median) / deviation).clamp(-MOST, MOST);
+        let middle = values.len() / 2;
+        let median = *values.select_nth_unstable_by(middle, f32::total_cmp).1;
+        (median, variance.sqrt() as f32 + 1e-3)
+    };
+    let length = features.first().map_or(0, Vec::len);
+    let scales: Vec<(f32, f32)> = (0..length).into_par_iter().map(measured).collect();
+    features.par_iter_mut().for_each(|features| {
+        for (feature, (median, deviation)) in features.iter_mut().zip(&scales) {
+            *feature = ((*feature - median) / deviation).clamp(-MOST, MOST);
         }
-    }
+    });
 }
 
 /// An image in 261 numbers.

@@ -3,7 +3,7 @@
 //! Darkness and brightness follow cleanvision (the 99th and 5th percentile of perceived
 //! brightness): a picture on a black background is not dark as long as something in it is bright.
 
-use peregrine_pixels::measure::{self, BRIGHTNESS_STEPS};
+use peregrine_pixels::measure::{self, BRIGHTNESS_STEPS, Tally};
 
 use super::Clean;
 use super::examine::Examined;
@@ -15,6 +15,10 @@ use crate::manifest::ImageRecord;
 /// The longest side at which quality is measured, in pixels: larger pictures are shrunk first, so
 /// that sharpness does not depend on resolution.
 pub const SIDE: u32 = 256;
+
+/// The least longest side, in pixels, of a large picture at which quality is measured: a picture that was
+/// made smaller while it was decoded, and is only a little smaller than [`SIDE`], is taken as it is.
+pub const LEAST: u32 = 240;
 
 /// What a picture looks like.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -41,8 +45,18 @@ pub struct Quality {
 /// # Errors
 /// When the picture has no pixels.
 pub fn measure(small: &Pixels) -> anyhow::Result<Quality> {
-    let (highlights, shadows) = brightness(small);
-    let gray = small.to_gray();
+    let (brightness, gray, colour) = if small.channels == 1 {
+        let mut counts = vec![0; 255 * BRIGHTNESS_STEPS + 1];
+        let values = measure::histogram(&small.data);
+        let counted = counts.iter_mut().step_by(BRIGHTNESS_STEPS).zip(values);
+        counted.for_each(|(count, pixels)| *count = pixels as u32);
+        (counts, small.clone(), 0.0)
+    } else {
+        let Tally { brightness, spread, gray } = measure::tally(&small.data);
+        let gray = Pixels { width: small.width, height: small.height, channels: 1, data: gray };
+        (brightness, gray, odd::colour(&spread))
+    };
+    let (highlights, shadows) = percentiles(&brightness);
     let (entropy, variance) = entropy_and_variance(&gray.data);
     let laplacian = laplacian_variance(&gray);
     Ok(Quality {
@@ -51,29 +65,21 @@ pub fn measure(small: &Pixels) -> anyhow::Result<Quality> {
         entropy,
         sharpness: if variance > 0.0 { laplacian / variance } else { 0.0 },
         contrast: variance.sqrt() / 255.0,
-        colour: odd::colour(small),
+        colour,
         bars: odd::bars(small),
     })
 }
 
-/// The 99th and 5th percentile of perceived brightness, `sqrt(.241 R² + .691 G² + .068 B²)`.
-fn brightness(pixels: &Pixels) -> (f64, f64) {
-    let counts = if pixels.channels == 1 {
-        let mut counts = vec![0; 255 * BRIGHTNESS_STEPS + 1];
-        let values = measure::histogram(&pixels.data);
-        counts.iter_mut().step_by(BRIGHTNESS_STEPS).zip(values).for_each(|(count, pixels)| *count = pixels);
-        counts
-    } else {
-        measure::brightness(&pixels.data)
-    };
-    let total = counts.iter().sum::<u64>();
+/// The 99th and 5th percentile of perceived brightness, of which `counts` counts the pixels.
+fn percentiles(counts: &[u32]) -> (f64, f64) {
+    let total: u64 = counts.iter().map(|&count| u64::from(count)).sum();
     // As numpy: between the two nearest pixels.
     let percentile = |share: f64| {
         let place = share * total.saturating_sub(1) as f64;
         let value = |index: u64| {
             let mut left = index + 1;
             let at = counts.iter().position(|&count| {
-                left = left.saturating_sub(count);
+                left = left.saturating_sub(u64::from(count));
                 left == 0
             });
             let last = 255 * BRIGHTNESS_STEPS;

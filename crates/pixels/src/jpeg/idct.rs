@@ -17,6 +17,7 @@ const F0_541: i32 = 4433;
 const F0_765: i32 = 6270;
 const F0_899: i32 = 7373;
 const F1_175: i32 = 9633;
+const F1_307: i32 = 10703;
 const F1_501: i32 = 12299;
 const F1_847: i32 = 15137;
 const F1_961: i32 = 16069;
@@ -31,6 +32,55 @@ pub(super) fn flat(mean: i16, target: &mut [u8], stride: usize) {
     for row in target.chunks_mut(stride) {
         row[..8].fill(value);
     }
+}
+
+/// One pass of the transform to four samples, over the first four of eight coefficients, before the
+/// final shift by `shift`.
+#[inline(always)]
+fn four_pass(v: [[i32; 4]; 4], shift: u32) -> [[i32; 4]; 4] {
+    let mut out = [[0; 4]; 4];
+    let round = 1 << (shift - 1);
+    for x in 0..4 {
+        let [a, b, c, d] = [v[0][x], v[1][x], v[2][x], v[3][x]];
+        let (even, odd) = (a.wrapping_add(c) << BITS, a.wrapping_sub(c) << BITS);
+        let (even, odd) = (even.wrapping_add(round), odd.wrapping_add(round));
+        let far = b.wrapping_mul(F1_307).wrapping_add(d.wrapping_mul(F0_541));
+        let near = b.wrapping_mul(F0_541).wrapping_sub(d.wrapping_mul(F1_307));
+        out[0][x] = even.wrapping_add(far) >> shift;
+        out[1][x] = odd.wrapping_add(near) >> shift;
+        out[2][x] = odd.wrapping_sub(near) >> shift;
+        out[3][x] = even.wrapping_sub(far) >> shift;
+    }
+    out
+}
+
+/// Writes a block at half its size: the cosine transform of its 4×4 lowest coefficients.
+#[inline(always)]
+pub(super) fn four(block: &[i16; 64], target: &mut [u8], stride: usize) {
+    let low: [[i32; 4]; 4] = std::array::from_fn(|y| std::array::from_fn(|x| i32::from(block[8 * y + x])));
+    let turned = |v: [[i32; 4]; 4]| std::array::from_fn(|x| std::array::from_fn(|y| v[y][x]));
+    let rows = four_pass(turned(four_pass(low, BITS - PASS)), BITS + PASS + 3);
+    let rows: [[i32; 4]; 4] = turned(rows);
+    for (row, target) in rows.iter().zip(target.chunks_mut(stride)) {
+        target[..4].copy_from_slice(&row.map(|value| value.wrapping_add(128).clamp(0, 255) as u8));
+    }
+}
+
+/// Writes a block at a quarter of its size.
+#[inline(always)]
+pub(super) fn two(block: &[i16; 64], target: &mut [u8], stride: usize) {
+    let [a, b, c, d] = [block[0], block[1], block[8], block[9]].map(i32::from);
+    let sample = |sum: i32| (((sum + 4) >> 3) + 128).clamp(0, 255) as u8;
+    target[0] = sample(a + b + c + d);
+    target[1] = sample(a - b + c - d);
+    target[stride] = sample(a + b - c - d);
+    target[stride + 1] = sample(a - b - c + d);
+}
+
+/// The mean of a block.
+#[inline(always)]
+pub(super) fn one(block: &[i16; 64]) -> u8 {
+    (((i32::from(block[0]) + 4) >> 3) + 128).clamp(0, 255) as u8
 }
 
 /// One pass over eight values, before the final shift by `shift`.
@@ -265,6 +315,31 @@ mod tests {
                 let exact = ((0..64).map(term).sum::<f64>() + 128.0).clamp(0.0, 255.0);
                 assert!((exact - f64::from(sample)).abs() <= 1.0, "{exact} {sample}");
             }
+        }
+    }
+
+    /// A smaller block is the cosine transform of the lowest coefficients, at fewer places.
+    #[test]
+    fn smaller_blocks_are_cosine_transforms_of_the_lowest_coefficients() {
+        for (block, _) in blocks().filter(|(block, _)| block.iter().all(|v| v.abs() < 200)).take(500) {
+            let (mut half, mut quarter) = ([0; 16], [0; 4]);
+            four(&block, &mut half, 4);
+            two(&block, &mut quarter, 2);
+            let exact = |side: usize, at: usize| {
+                let wave = |u: usize, x: usize| {
+                    let scale = if u == 0 { 1.0 } else { 2.0_f64.sqrt() };
+                    scale * (std::f64::consts::PI * (2 * x + 1) as f64 * u as f64 / (2 * side) as f64).cos()
+                };
+                let term = |k: usize| {
+                    f64::from(block[k / side * 8 + k % side])
+                        * wave(k % side, at % side)
+                        * wave(k / side, at / side)
+                };
+                ((0..side * side).map(term).sum::<f64>() / 8.0 + 128.0).clamp(0.0, 255.0)
+            };
+            half.iter().enumerate().for_each(|(at, &s)| assert!((exact(4, at) - f64::from(s)).abs() <= 1.0));
+            quarter.iter().enumerate().for_each(|(at, &s)| assert!((exact(2, at) - f64::from(s)).abs() <= 1.0));
+            assert!((exact(1, 0) - f64::from(one(&block))).abs() <= 1.0);
         }
     }
 }

@@ -80,6 +80,42 @@ pub enum Refusal {
     Damaged,
 }
 
+/// A picture that was made smaller while it was decoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Glance {
+    /// The width of the whole picture in pixels.
+    pub width: usize,
+    /// The height of the whole picture in pixels.
+    pub height: usize,
+    /// The picture at a half, a quarter or an eighth of its size, or as it is: the cosine transform of
+    /// the lowest coefficients, as libjpeg's scaled decoding. Colour planes that are stored with half
+    /// as many samples each way are made smaller by half as much.
+    pub smaller: Picture,
+    /// A mark of all coefficients of all blocks: pictures of the same size and other pixels have
+    /// other marks, but for accidents (one in 2³²) and malice.
+    pub mark: u64,
+}
+
+/// The JPEG file `bytes`, as [`decode`], but as small as it can be while the longer side still has at
+/// least `side` pixels. All of the scan is read, so that the same files are refused as there.
+///
+/// # Errors
+/// When it is no common JPEG or damaged.
+pub fn glance(bytes: &[u8], most_pixels: u64, side: usize) -> Result<Glance, Refusal> {
+    let frame = markers::read(bytes).ok_or(Refusal::Uncommon)?;
+    let (width, height) = (frame.width, frame.height);
+    if width as u64 * height as u64 > most_pixels {
+        return Err(Refusal::Uncommon);
+    }
+    let fits = |size: &usize| (width.max(height) * size).div_ceil(8) >= side;
+    let size = [1, 2, 4].into_iter().find(fits).unwrap_or(8);
+    let (planes, mark) = scan::decode_small(bytes, &frame, size)?;
+    let exif = frame.exif.map(|part| bytes[part].to_vec());
+    let (small_width, small_height) = ((width * size).div_ceil(8), (height * size).div_ceil(8));
+    let smaller = Picture { width: small_width, height: small_height, planes, exif };
+    Ok(Glance { width, height, smaller, mark })
+}
+
 /// The planes of the JPEG file `bytes`, of at most `most_pixels` pixels. No memory for pixels is
 /// taken before the file was seen to hold enough data for them.
 ///

@@ -25,28 +25,51 @@ const PLACES: [u8; 80] = {
 /// The planes of the scan of `frame`; refused when it is damaged, or not the last
 /// thing in the file.
 pub(super) fn decode(bytes: &[u8], frame: &Frame) -> Result<Vec<Plane>, Refusal> {
+    decode_at::<false>(bytes, frame, 8).map(|(planes, _)| planes)
+}
+
+/// [`decode`] with `size` (8, 4, 2 or 1) samples a side for each block of 8×8, and a mark of all
+/// coefficients. Colours that have half as many samples each way are made smaller by half as much.
+pub(super) fn decode_small(bytes: &[u8], frame: &Frame, size: usize) -> Result<(Vec<Plane>, u64), Refusal> {
+    decode_at::<true>(bytes, frame, size)
+}
+
+fn decode_at<const MARK: bool>(
+    bytes: &[u8],
+    frame: &Frame,
+    size: usize,
+) -> Result<(Vec<Plane>, u64), Refusal> {
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx2")
         && is_x86_feature_detected!("bmi1")
         && is_x86_feature_detected!("bmi2")
     {
         // SAFETY: the processor has what the function needs.
-        return unsafe { decode_fast(bytes, frame) };
+        return unsafe { decode_fast::<MARK>(bytes, frame, size) };
     }
-    decode_with(bytes, frame, idct::plain)
+    decode_with::<MARK>(bytes, frame, size, idct::plain)
 }
 
 /// [`decode_with`], built for processors with AVX2 and BMI2: all now in use.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,bmi1,bmi2")]
-fn decode_fast(bytes: &[u8], frame: &Frame) -> Result<Vec<Plane>, Refusal> {
-    decode_with(bytes, frame, |block, last, target, stride| {
+fn decode_fast<const MARK: bool>(
+    bytes: &[u8],
+    frame: &Frame,
+    size: usize,
+) -> Result<(Vec<Plane>, u64), Refusal> {
+    decode_with::<MARK>(bytes, frame, size, |block, last, target, stride| {
         idct::avx2::transform(block, last, target, stride);
     })
 }
 
 #[inline(always)]
-fn decode_with(bytes: &[u8], frame: &Frame, transform: impl Transform) -> Result<Vec<Plane>, Refusal> {
+fn decode_with<const MARK: bool>(
+    bytes: &[u8],
+    frame: &Frame,
+    size: usize,
+    transform: impl Transform,
+) -> Result<(Vec<Plane>, u64), Refusal> {
     let [first, ..] = frame.components.as_slice() else { return Err(Refusal::Uncommon) };
     let (across, down) = (first.across, first.down);
     let units_across = frame.width.div_ceil(8 * across);
@@ -57,8 +80,11 @@ fn decode_with(bytes: &[u8], frame: &Frame, transform: impl Transform) -> Result
         return Err(Refusal::Damaged);
     }
     let (data, ends) = unstuff(&bytes[frame.scan..]).ok_or(Refusal::Uncommon)?;
+    let quartered = (across, down) == (2, 2);
+    let size_of = |c: &Component| if quartered && c.across == 1 { (2 * size).min(8) } else { size };
     let room = |component: &Component| {
-        let (width, height) = (units_across * component.across * 8, units_down * component.down * 8);
+        let size = size_of(component);
+        let (width, height) = (units_across * component.across * size, units_down * component.down * size);
         Room { width, samples: vec![0; width * height] }
     };
     let mut rooms: Vec<Room> = frame.components.iter().map(room).collect();
@@ -69,9 +95,10 @@ fn decode_with(bytes: &[u8], frame: &Frame, transform: impl Transform) -> Result
     let coders: Vec<Coder> = frame
         .components
         .iter()
-        .map(|c| Coder::new(frame, c))
+        .map(|c| Coder::new(frame, c, size_of(c)))
         .collect::<Option<_>>()
         .ok_or(Refusal::Uncommon)?;
+    let mut mark = 0;
     let mut begin = 0;
     for (part, &end) in ends.iter().enumerate() {
         let mut bits = Bits::new(&data, begin);
@@ -80,7 +107,9 @@ fn decode_with(bytes: &[u8], frame: &Frame, transform: impl Transform) -> Result
         for unit in part * per_part..last {
             let (unit_y, unit_x) = (unit / units_across, unit % units_across);
             for ((coder, room), level) in coders.iter().zip(&mut rooms).zip(&mut levels) {
-                coder.unit(&mut bits, level, room, unit_x, unit_y, transform).ok_or(Refusal::Damaged)?;
+                let place = (unit_x, unit_y);
+                let sum = coder.unit::<MARK>(&mut bits, level, room, place, transform, mark);
+                mark = sum.ok_or(Refusal::Damaged)?;
             }
             if bits.taken() > end * 8 {
                 return Err(Refusal::Damaged);
@@ -92,13 +121,14 @@ fn decode_with(bytes: &[u8], frame: &Frame, transform: impl Transform) -> Result
         }
         begin = end;
     }
+    let (whole_width, whole_height) = ((frame.width * size).div_ceil(8), (frame.height * size).div_ceil(8));
     let plane = |(component, room): (&Component, Room)| {
-        let width = (frame.width * component.across).div_ceil(across);
-        let height = (frame.height * component.down).div_ceil(down);
-        let (across, down) = (across / component.across, down / component.down);
+        let own = size_of(component);
+        let (across, down) = (across * size / (component.across * own), down * size / (component.down * own));
+        let (width, height) = (whole_width.div_ceil(across), whole_height.div_ceil(down));
         Plane { width, height, across, down, data: room.cut(width, height) }
     };
-    Ok(frame.components.iter().zip(rooms).map(plane).collect())
+    Ok((frame.components.iter().zip(rooms).map(plane).collect(), mark))
 }
 
 /// Whole blocks of samples, of which the picture is the upper left part.
@@ -163,16 +193,50 @@ fn find_ff(bytes: &[u8]) -> Option<usize> {
     Some(skip + bytes[skip..].iter().position(|&byte| byte == 0xff)?)
 }
 
+/// What tells blocks of different coefficients apart: sums of products, as in NH (Black, Halevi, Krawczyk,
+/// Krovetz and Rogaway 1999), here with a known key.
+#[inline(always)]
+fn digest(block: &[i16; 64]) -> u64 {
+    let mut sum = 0_u64;
+    for (four, key) in block.as_chunks::<4>().0.iter().zip(&KEY) {
+        let pair = |low: i16, high: i16| u32::from(low as u16) | (u32::from(high as u16) << 16);
+        let (one, other) = (pair(four[0], four[1]), pair(four[2], four[3]));
+        let product = u64::from(one.wrapping_add(key[0])) * u64::from(other.wrapping_add(key[1]));
+        sum = sum.wrapping_add(product);
+    }
+    sum
+}
+
+/// `mark` after `digest`.
+#[inline(always)]
+fn marked(mark: u64, digest: u64) -> u64 {
+    let product = u128::from(mark ^ digest ^ 0x9e37_79b9_7f4a_7c15) * 0xd6e8_feb8_6659_fd93;
+    (product >> 64) as u64 ^ product as u64
+}
+
+/// Any numbers: here the multiples of the golden ratio's fraction.
+const KEY: [[u32; 2]; 16] = {
+    let mut key = [[0; 2]; 16];
+    let mut at = 0_u32;
+    while at < 32 {
+        key[at as usize / 2][at as usize % 2] = (2 * at + 1).wrapping_mul(0x9e37_79b9);
+        at += 1;
+    }
+    key
+};
+
 struct Coder<'a> {
     across: usize,
     down: usize,
     dc: &'a Table,
     ac: &'a Table,
     steps: [i32; 80],
+    /// How many samples a side a block becomes.
+    size: usize,
 }
 
 impl<'a> Coder<'a> {
-    fn new(frame: &'a Frame, component: &Component) -> Option<Self> {
+    fn new(frame: &'a Frame, component: &Component, size: usize) -> Option<Self> {
         let mut steps = [0; 80];
         steps[..64].iter_mut().zip(component.steps).for_each(|(place, step)| *place = i32::from(step));
         Some(Self {
@@ -181,34 +245,42 @@ impl<'a> Coder<'a> {
             dc: frame.dc[component.dc].as_deref()?,
             ac: frame.ac[component.ac].as_deref()?,
             steps,
+            size,
         })
     }
 
+    /// Reads the blocks of a unit; the answer is the mark after them.
     #[inline(always)]
-    fn unit(
+    fn unit<const MARK: bool>(
         &self,
         bits: &mut Bits,
         level: &mut i32,
         room: &mut Room,
-        unit_x: usize,
-        unit_y: usize,
+        (unit_x, unit_y): (usize, usize),
         transform: impl Transform,
-    ) -> Option<()> {
+        mut mark: u64,
+    ) -> Option<u64> {
         for block_y in 0..self.down {
             for block_x in 0..self.across {
                 let mut block = [0_i16; 64];
                 let last = self.block(bits, level, &mut block)?;
-                let row = (unit_y * self.down + block_y) * 8;
-                let start = row * room.width + (unit_x * self.across + block_x) * 8;
-                let target = room.samples.get_mut(start..start + 7 * room.width + 8)?;
-                if last == 0 {
-                    idct::flat(block[0], target, room.width);
-                } else {
-                    transform(&block, last, target, room.width);
+                if MARK {
+                    mark = marked(mark, if last == 0 { u64::from(block[0] as u16) } else { digest(&block) });
+                }
+                let size = if MARK { self.size } else { 8 };
+                let row = (unit_y * self.down + block_y) * size;
+                let start = row * room.width + (unit_x * self.across + block_x) * size;
+                let target = room.samples.get_mut(start..start + (size - 1) * room.width + size)?;
+                match size {
+                    8 if last == 0 => idct::flat(block[0], target, room.width),
+                    8 => transform(&block, last, target, room.width),
+                    4 => idct::four(&block, target, room.width),
+                    2 => idct::two(&block, target, room.width),
+                    _ => target[0] = idct::one(&block),
                 }
             }
         }
-        Some(())
+        Some(mark)
     }
 
     /// Reads a block; the answer is the zigzag place of its last coefficient.

@@ -3,6 +3,7 @@
 //! Hashes are cut into bands of bits; only those that agree in one band are compared. The bands grow
 //! with the number of hashes, so that the lists behind them stay short.
 
+use peregrine_pixels::hamming;
 use rayon::prelude::*;
 
 use super::window::Hash;
@@ -13,7 +14,7 @@ const LIST: usize = 64;
 
 /// Hashes by their bands.
 pub(super) struct Index {
-    hashes: Vec<Hash>,
+    hashes: Vec<[u64; 2]>,
     bits: usize,
     /// For each band, where the list of each value begins, and the lists.
     bands: Vec<(Vec<u32>, Vec<u32>)>,
@@ -41,28 +42,34 @@ impl Index {
             (starts, lists)
         };
         let bands = (0..128 / bits).into_par_iter().map(band).collect();
+        let hashes = hashes.iter().map(|hash| [hash.right, hash.down]).collect();
         Self { hashes, bits, bands }
     }
 
-    /// Gives `take` the hashes that are within `distance` of `hash` and share a band, as their
-    /// places and distances; some several times.
-    pub fn near(&self, hash: Hash, distance: u32, mut take: impl FnMut(usize, u32)) {
+    /// Puts the hashes that are within `distance` of `hash` and share a band into `found`, as their places
+    /// and distances; a few several times.
+    pub fn near(&self, hash: Hash, distance: u32, found: &mut Vec<(u32, u32)>) {
+        found.clear();
+        // The bands that were looked at in full.
+        let mut seen = [[0; 2]; 16];
+        let mut count = 0;
         for (number, (starts, lists)) in self.bands.iter().enumerate() {
             let value = value(hash, number, self.bits);
             let list = &lists[starts[value] as usize..starts[value + 1] as usize];
-            for &other in list.iter().take(LIST) {
-                let other = other as usize;
-                let found = self.hashes[other].distance(hash);
-                if found <= distance {
-                    take(other, found);
-                }
+            let first = &list[..list.len().min(LIST)];
+            hamming::near(&self.hashes, first, [hash.right, hash.down], distance, &seen[..count], found);
+            if list.len() <= LIST && count < seen.len() {
+                let mask = ((1_u128 << self.bits) - 1) << (number * self.bits);
+                seen[count] = [mask as u64, (mask >> 64) as u64];
+                count += 1;
             }
         }
     }
 
     /// The hash at `place`.
     pub fn hash(&self, place: usize) -> Hash {
-        self.hashes[place]
+        let [right, down] = self.hashes[place];
+        Hash { right, down }
     }
 }
 

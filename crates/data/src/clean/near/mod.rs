@@ -138,6 +138,18 @@ struct Way {
     window: u32,
 }
 
+impl Way {
+    /// The way in one number, in the same order.
+    fn packed(self) -> u128 {
+        u128::from(self.distance) << 64 | u128::from(self.entry) << 32 | u128::from(self.window)
+    }
+
+    /// The way in the lower three quarters of `number`.
+    fn unpacked(number: u128) -> Self {
+        Self { distance: (number >> 64) as u32, entry: (number >> 32) as u32, window: number as u32 }
+    }
+}
+
 struct Search<'a> {
     images: &'a [Small<'a>],
     params: NearParams,
@@ -184,21 +196,25 @@ impl<'a> Search<'a> {
 
     /// The images that `index` may be like, each with the ways in which it may be.
     fn candidates(&self, index: usize, integral: &Integral) -> Vec<Vec<Way>> {
-        let mut found: Vec<(usize, Way)> = Vec::new();
-        for (window, signs) in Signs::of(integral, &self.windows).iter().enumerate() {
-            self.index.near(signs.more, self.params.distance, |entry, distance| {
-                let image = entry / self.entries();
-                if image != index {
-                    found.push((image, Way { distance, entry: entry as u32, window: window as u32 }));
+        // An image and a way in one number, so that they are sorted fast.
+        let mut found: Vec<u128> = Vec::new();
+        let mut near = Vec::new();
+        for (window, signs) in (0_u32..).zip(Signs::of(integral, &self.windows)) {
+            self.index.near(signs.more, self.params.distance, &mut near);
+            for &(entry, distance) in &near {
+                let image = entry / self.entries() as u32;
+                if image as usize != index {
+                    let way = Way { distance, entry, window };
+                    found.push(u128::from(image) << 96 | way.packed());
                 }
-            });
+            }
         }
         found.sort_unstable();
         found.dedup();
-        let by_image = found.chunk_by(|a, b| a.0 == b.0);
-        let mut nearest: Vec<&[(usize, Way)]> = by_image.collect();
-        nearest.sort_by_key(|ways| (ways[0].1.distance, ways[0].0));
-        let ways = |ways: &[(usize, Way)]| self.different(ways.iter().map(|&(_, way)| way));
+        let mut nearest: Vec<&[u128]> = found.chunk_by(|a, b| a >> 96 == b >> 96).collect();
+        // By distance, then image.
+        nearest.sort_by_key(|ways| (Way::unpacked(ways[0]).distance, ways[0] >> 96));
+        let ways = |ways: &[u128]| self.different(ways.iter().map(|&way| Way::unpacked(way)));
         nearest.into_iter().take(COMPARED).map(ways).collect()
     }
 

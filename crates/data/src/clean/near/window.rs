@@ -266,6 +266,9 @@ impl Turn {
 
     /// The picture turned.
     pub fn apply(self, small: &[u8]) -> Vec<u8> {
+        if self == Self(0) {
+            return small.to_vec();
+        }
         let source = |y: usize, x: usize| {
             let y = if self.flipped() { SIDE - 1 - y } else { y };
             let x = if self.mirrored() { SIDE - 1 - x } else { x };
