@@ -1,29 +1,20 @@
 #!/bin/sh
-# Cleaning 1,200 JPEG photographs of about 512 pixels (300, and three changed copies of each): all checks of Peregrine's
-# `clean` beside cleanvision's checks and imagededup's PHash, all cores, in turn, on the same files; and how many of the
-# changed copies each finds.
+# Cleaning 1,200 JPEG photographs of about 512 pixels (300 parts of 48 photographs, and three changed copies of each):
+# all checks of Peregrine's `clean` beside cleanvision's checks and imagededup's PHash, all cores, in turn, on the same
+# files; and how many of the changed copies each finds.
 #   PEERS=path/to/venv benches/clean.sh [ROUNDS [PHOTOS]]
 # PEERS is a Python environment with cleanvision, imagededup and scikit-learn (see photos.py).
+# DEBS may name a folder that keeps the packages of photographs between runs.
 set -eu
-here=$(dirname "$0")
-python=${PEERS:+$(realpath "$PEERS/bin/python" --no-symlinks)}
-rounds=${1:-5}
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-if [ -z "$python" ]; then
-    echo "clean: not timed (set PEERS to a Python environment with cleanvision, imagededup and scikit-learn)"
-    exit 0
-fi
-photos=${2:-$work/photos}
-[ -d "$photos" ] || "$python" "$here/photos.py" "$photos" 512 300 --copies
-${CARGO:-cargo} build --quiet -p peregrine-data --example throughput
-ours=${CARGO_TARGET_DIR:-target}/debug/examples/throughput
+name=clean needs="cleanvision, imagededup and scikit-learn" shape="512 300 --copies"
+. "$(dirname "$0")/peers.sh"
+ours=$(example throughput)
 
-median() { sort -n "$1" | awk '{ v[NR] = $1 } END { printf "%.2f", (v[int((NR + 1) / 2)] + v[int(NR / 2) + 1]) / 2 }'; }
-spread() { sort -n "$1" | awk 'NR == 1 { low = $1 } { high = $1 } END { printf "%.2f .. %.2f s", low, high }'; }
 for _ in $(seq "$rounds"); do # A B A B ...
     "$ours" "$photos" 224 "$work/ours" >"$work/a"
     "$python" "$here/clean_peer.py" "$photos" "$work/theirs" >"$work/b" 2>/dev/null
+    awk '$1 == "processor" { print $2 }' "$work/a" >>"$work/peregrine.processor"
+    awk '$1 ~ /_processor$/ { sub(/_processor/, "", $1); print $2 >>("'"$work"'/" $1 ".processor") }' "$work/b"
     awk '$1 == "seconds" { print $2 }' "$work/a" >>"$work/peregrine"
     awk '$1 == "cleanvision" { print $2 }' "$work/b" >>"$work/cleanvision"
     awk '$1 == "imagededup" { print $2 }' "$work/b" >>"$work/imagededup"
@@ -31,12 +22,14 @@ done
 n=$(find "$photos" -name '*.jpg' | wc -l)
 echo "$n photographs, $(nproc) cores, $rounds rounds in turn, median (range):"
 for who in peregrine cleanvision imagededup; do
-    awk -v who=$who -v n="$n" -v s="$(median "$work/$who")" -v range="$(spread "$work/$who")" \
-        'BEGIN { printf "  %-12s %.2f s (%s), %.0f images a second\n", who, s, range, n / s }'
+    awk -v who=$who -v n="$n" -v s="$(median "$work/$who" %.3f)" -v range="$(spread "$work/$who" %.2f)" \
+        -v cpu="$(median "$work/$who.processor" %.2f)" -v cpus="$(spread "$work/$who.processor" %.2f)" \
+        'BEGIN { printf "  %-12s %.2f s (%s), %.0f images a second; %s s of processor time (%s)\n", who, s, range, n / s, cpu, cpus }'
 done
 for who in cleanvision imagededup; do
-    awk -v who=$who -v a="$(median "$work/peregrine")" -v b="$(median "$work/$who")" \
-        'BEGIN { printf "  ratio to %s %.1f (at least %d is wanted)\n", who, b / a, who == "cleanvision" ? 20 : 3 }'
+    awk -v who=$who -v a="$(median "$work/peregrine" %.3f)" -v b="$(median "$work/$who" %.3f)" \
+        -v least="$(sort -n "$work/peregrine" | head -1)" -v other="$(sort -n "$work/$who" | head -1)" \
+        'BEGIN { printf "  ratio to %s %.1f, of the shortest times %.1f (at least %d is wanted)\n", who, b / a, other / least, who == "cleanvision" ? 20 : 3 }'
 done
 # A copy is found when a pair joins it to a file of the same number; a pair of two numbers is false.
 recall() {

@@ -5,22 +5,10 @@
 # PEERS is a Python environment with torchvision, pillow and scikit-learn; it is needed to make the photographs, too
 # (see photos.py), unless PHOTOS names a folder of folders of JPEG files.
 set -eu
-here=$(dirname "$0")
-python=${PEERS:+$(realpath "$PEERS/bin/python" --no-symlinks)}
-rounds=${1:-5}
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-if [ -z "$python" ]; then
-    echo "decode: not timed (set PEERS to a Python environment with torchvision and scikit-learn)"
-    exit 0
-fi
-photos=${2:-$work/photos}
-[ -d "$photos" ] || "$python" "$here/photos.py" "$photos" 500 300
-${CARGO:-cargo} build --quiet -p peregrine-data --example decode
-ours=${CARGO_TARGET_DIR:-target}/debug/examples/decode
+name=decode needs="torchvision and scikit-learn" shape="500 300"
+. "$(dirname "$0")/peers.sh"
+ours=$(example decode)
 
-median() { sort -n "$1" | awk '{ v[NR] = $1 } END { printf "%.0f", (v[int((NR + 1) / 2)] + v[int(NR / 2) + 1]) / 2 }'; }
-spread() { sort -n "$1" | awk 'NR == 1 { low = $1 } { high = $1 } END { printf "%.0f .. %.0f", low, high }'; }
 for _ in $(seq "$rounds"); do # A B A B ...
     "$ours" "$photos" 224 >"$work/a"
     "$python" "$here/decode_peer.py" "$photos" 224 >"$work/b"
@@ -31,6 +19,6 @@ for _ in $(seq "$rounds"); do # A B A B ...
 done
 echo "JPEG photographs, one core, images a second of its time, $rounds rounds in turn, median (range):"
 for what in decode resize; do
-    echo "  $what: peregrine $(median "$work/a.$what") ($(spread "$work/a.$what")), torchvision $(median "$work/b.$what") ($(spread "$work/b.$what"))"
-    awk -v what=$what -v a="$(median "$work/a.$what")" -v b="$(median "$work/b.$what")" 'BEGIN { printf "  %s ratio %.2f%s\n", what, a / b, what == "resize" ? " (at least 2 is wanted of decoding and resizing)" : "" }'
+    echo "  $what: peregrine $(median "$work/a.$what" %.0f) ($(spread "$work/a.$what" %.0f)), torchvision $(median "$work/b.$what" %.0f) ($(spread "$work/b.$what" %.0f))"
+    awk -v what=$what -v a="$(median "$work/a.$what" %.0f)" -v b="$(median "$work/b.$what" %.0f)" 'BEGIN { printf "  %s ratio %.2f%s\n", what, a / b, what == "resize" ? " (at least 2 is wanted of decoding and resizing)" : "" }'
 done

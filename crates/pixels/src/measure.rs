@@ -162,8 +162,7 @@ fn of_piece(pixels: &[[u8; 3]; PIECE]) -> ([u16; PIECE], [u8; PIECE], [u8; PIECE
     let (mut steps, mut spreads, mut gray) = ([0; PIECE], [0; PIECE], [0; PIECE]);
     for at in 0..PIECE {
         let square = |value: u8| (i32::from(value) * i32::from(value)) as f32;
-        let value =
-            (0.241 * square(red[at]) + 0.691 * square(green[at]) + 0.068 * square(blue[at])).sqrt();
+        let value = (0.241 * square(red[at]) + 0.691 * square(green[at]) + 0.068 * square(blue[at])).sqrt();
         let step = BRIGHTNESS_STEPS as f32 * value + 0.5;
         // SAFETY: the weights sum to 1, so that it lies between 0 and 2041.
         steps[at] = unsafe { step.to_int_unchecked::<i32>() }.min(255 * BRIGHTNESS_STEPS as i32) as u16;

@@ -74,7 +74,7 @@ fn try_image(bytes: &[u8]) -> anyhow::Result<bool> {
         recipe.apply_to(&raster, 1, 9, 32)?;
     }
     fit_raster_within(&raster, raster.channels, 64)?;
-    examine::look(&raster)?;
+    anyhow::ensure!(examine::examine_bytes(bytes)?.is_ok(), "clean refuses what can be decoded");
     let pixels = raster.into_pixels();
     let expected = pixels.width as usize * pixels.height as usize * usize::from(pixels.channels);
     anyhow::ensure!(pixels.data.len() == expected, "pixels are missing");

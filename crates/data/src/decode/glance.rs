@@ -28,11 +28,7 @@ pub struct Glance {
 ///
 /// # Errors
 /// When it isn't a whole image, with the reason.
-pub fn glance(
-    bytes: &[u8],
-    least: u32,
-    side: u32,
-) -> anyhow::Result<Result<Option<Glance>, Unreadable>> {
+pub fn glance(bytes: &[u8], least: u32, side: u32) -> anyhow::Result<Result<Option<Glance>, Unreadable>> {
     if !matches!(guess(bytes), Ok(ImageFormat::Jpeg)) {
         return Ok(Ok(None));
     }

@@ -50,6 +50,11 @@ fn golden() -> Golden {
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
+/// JPEG files of many kinds, with their names.
+pub fn jpeg_files() -> impl Iterator<Item = (String, Vec<u8>)> {
+    golden().exact.into_iter().map(|exact| (exact.name, base64(&exact.file)))
+}
+
 /// The bytes of a text in base64.
 pub fn base64(text: &str) -> Vec<u8> {
     let value = |digit: u8| match digit {

@@ -11,6 +11,7 @@ mod fetching;
 mod finding;
 mod fixtures;
 mod folding;
+mod glancing;
 mod hostile;
 mod ingesting;
 mod labels;

@@ -338,7 +338,10 @@ mod tests {
                 ((0..side * side).map(term).sum::<f64>() / 8.0 + 128.0).clamp(0.0, 255.0)
             };
             half.iter().enumerate().for_each(|(at, &s)| assert!((exact(4, at) - f64::from(s)).abs() <= 1.0));
-            quarter.iter().enumerate().for_each(|(at, &s)| assert!((exact(2, at) - f64::from(s)).abs() <= 1.0));
+            quarter
+                .iter()
+                .enumerate()
+                .for_each(|(at, &s)| assert!((exact(2, at) - f64::from(s)).abs() <= 1.0));
             assert!((exact(1, 0) - f64::from(one(&block))).abs() <= 1.0);
         }
     }
