@@ -41,7 +41,7 @@ esac
 # The median of a column, and its least value.
 median() { sort -n "$1" | awk '{ v[NR] = $1 } END { printf "%.1f", (v[int((NR + 1) / 2)] + v[int(NR / 2) + 1]) / 2 }'; }
 least() { sort -n "$1" | head -n 1; }
-times() { awk '{ for (i = 1; i < NF; i++) { if ($i == "median") m = $(i + 1); if ($i == "least") l = $(i + 1) } print m, l }'; }
+numbers() { awk '{ for (i = 1; i < NF; i++) { if ($i == "median") m = $(i + 1); if ($i == "least") l = $(i + 1) } print m, l }'; }
 
 echo "$what on $device, $(nproc) cores, $rounds rounds of $steps steps in turn, load $(cut -d ' ' -f 1 /proc/loadavg):"
 echo "$cases" | while read -r model width batch side; do
@@ -53,10 +53,12 @@ echo "$cases" | while read -r model width batch side; do
     fi
     rm -f "$work"/a* "$work"/b*
     for _ in $(seq "$rounds"); do # A B A B ...
-        "$ours" $infer "$device" "$config" "$batch" "$side" "$steps" | times >>"$work/a"
+        "$ours" $infer "$device" "$config" "$batch" "$side" "$steps" >"$work/out"
+        numbers <"$work/out" >>"$work/a"
         if [ -n "$python" ]; then
             # shellcheck disable=SC2086 # Flags are several words.
-            "$python" "$here/step_peer.py" $infer $flags "$model" "$width" "$batch" "$side" "$steps" | times >>"$work/b"
+            "$python" "$here/step_peer.py" $infer $flags "$model" "$width" "$batch" "$side" "$steps" >"$work/out"
+            numbers <"$work/out" >>"$work/b"
         fi
     done
     for side_of in a b; do

@@ -6,6 +6,7 @@
 //! products before it adds them.
 
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The number of lanes of a vector, on every kind of processor.
 pub const LANES: usize = 16;
@@ -13,19 +14,35 @@ pub const LANES: usize = 16;
 /// A kind of vector instructions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Isa {
-    /// 512-bit vectors.
-    Avx512,
-    /// 256-bit vectors with fused multiply-add.
-    Avx2,
     /// Whatever the compiler makes of plain loops.
     Portable,
+    /// 256-bit vectors with fused multiply-add.
+    Avx2,
+    /// 512-bit vectors.
+    Avx512,
 }
 
+static LIMIT: AtomicUsize = AtomicUsize::new(Isa::Avx512 as usize);
+
 impl Isa {
-    /// The widest that this processor has.
+    /// The widest that this processor has (and [`limit_to`](Isa::limit_to) allows).
     pub fn here() -> Self {
         static HERE: OnceLock<Isa> = OnceLock::new();
-        *HERE.get_or_init(Self::detect)
+        let widest = *HERE.get_or_init(Self::detect);
+        let limit = Self::NARROW_TO_WIDE[LIMIT.load(Ordering::Relaxed).min(2)];
+        if limit.rank() < widest.rank() { limit } else { widest }
+    }
+
+    /// Lets this process use no wider vectors than these from now on: for tests, and to time one
+    /// kind beside another.
+    pub fn limit_to(self) {
+        LIMIT.store(self.rank(), Ordering::Relaxed);
+    }
+
+    const NARROW_TO_WIDE: [Self; 3] = [Self::Portable, Self::Avx2, Self::Avx512];
+
+    fn rank(self) -> usize {
+        self as usize
     }
 
     #[cfg(target_arch = "x86_64")]
@@ -48,9 +65,7 @@ impl Isa {
 
     /// Those that this processor has, for tests.
     pub fn all() -> Vec<Self> {
-        let all = [Self::Portable, Self::Avx2, Self::Avx512];
-        let last = all.iter().position(|isa| *isa == Self::here()).unwrap_or(0);
-        all[..=last].to_vec()
+        Self::NARROW_TO_WIDE[..=Self::here().rank()].to_vec()
     }
 }
 
