@@ -103,6 +103,20 @@ pub fn is_flex(device: &Device) -> bool {
     device.clone().without_autodiff() == Device::flex()
 }
 
+/// Whether tensors on `device` are LibTorch's.
+#[cfg(feature = "tch")]
+#[expect(deprecated, reason = "the last burn with LibTorch is pinned")]
+pub fn is_libtorch(device: &Device) -> bool {
+    let device = device.clone().without_autodiff();
+    device == Device::libtorch() || (0..64).any(|index| device == Device::libtorch_cuda(index))
+}
+
+/// Whether tensors on `device` are LibTorch's: never, it isn't compiled in.
+#[cfg(not(feature = "tch"))]
+pub fn is_libtorch(_: &Device) -> bool {
+    false
+}
+
 /// The names of the devices this build can use, the default first.
 pub fn available() -> Vec<String> {
     let mut names = vec![fastest_cpu().name];

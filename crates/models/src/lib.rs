@@ -24,7 +24,7 @@ mod golden_tests;
 
 pub use checkpoint::{Checkpoint, CheckpointError, CheckpointMetric, Preprocessing};
 pub use device::{DeviceError, ResolvedDevice};
-pub use engine::{Engine, Tape};
+pub use engine::{Engine, Precision, Tape};
 pub use init::Init;
 pub use model::{InputShape, Mode, ModelConfig, ModelError};
 pub use network::Model;

@@ -6,7 +6,7 @@ use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use peregrine_pipeline::Seed;
 
 use crate::engine::kernels::Workspace;
-use crate::engine::{self, Engine, Tape};
+use crate::engine::{self, Engine, Precision, Tape};
 use crate::graph::{Graph, Role, TensorSpec};
 use crate::layers::Batch;
 use crate::model::Mode;
@@ -60,6 +60,12 @@ impl AnyTensor {
     /// The values in a row, without autodiff.
     pub fn flat(&self) -> Tensor<1> {
         each!(self, x => flat(x.clone().without_autodiff()))
+    }
+
+    /// The tensor of LibTorch that it is.
+    #[cfg(feature = "tch")]
+    pub(crate) fn taken(&self) -> tch::Tensor {
+        each!(self, x => crate::engine::libtorch::taken(x.clone()))
     }
 
     fn leaf(self, on_tape: bool, trains: bool) -> Self {
@@ -161,6 +167,9 @@ pub struct Model {
     /// Blocks whose normalizations keep their running statistics while training.
     settled: Vec<bool>,
     workspace: Workspace,
+    precision: Precision,
+    #[cfg(feature = "tch")]
+    kept: crate::engine::libtorch::Kept,
 }
 
 impl Model {
@@ -183,7 +192,17 @@ impl Model {
         let settled = vec![false; graph.blocks.len()];
         let engine = Engine::default();
         let workspace = Workspace::default();
-        Self { graph: Arc::new(graph), slots, device: device.clone(), engine, settled, workspace }
+        Self {
+            graph: Arc::new(graph),
+            slots,
+            device: device.clone(),
+            engine,
+            settled,
+            workspace,
+            precision: Precision::default(),
+            #[cfg(feature = "tch")]
+            kept: crate::engine::libtorch::Kept::default(),
+        }
     }
 
     /// What it computes.
@@ -209,6 +228,23 @@ impl Model {
     /// What the CPU's kernels keep from call to call.
     pub(crate) fn workspace(&self) -> &Workspace {
         &self.workspace
+    }
+
+    /// What LibTorch keeps from call to call.
+    #[cfg(feature = "tch")]
+    pub(crate) fn kept(&self) -> &crate::engine::libtorch::Kept {
+        &self.kept
+    }
+
+    /// The numbers that training computes in.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// The same, training in `precision`; see [`Precision::is_on`].
+    #[must_use]
+    pub fn with_precision(self, precision: Precision) -> Self {
+        Self { precision, ..self }
     }
 
     /// The same, computed by `engine`.
@@ -293,6 +329,8 @@ impl Model {
     /// Replaces tensor `index` by `values`; what trained still does.
     pub(crate) fn set(&mut self, index: usize, values: Tensor<1>) {
         self.workspace.forget();
+        #[cfg(feature = "tch")]
+        self.kept.forget();
         let on_tape = self.device.is_autodiff();
         let shape = &self.graph.tensors[index].shape;
         match &mut self.slots[index] {

@@ -7,13 +7,17 @@
 
 use std::fmt;
 
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::layers::Batch;
 use crate::model::Mode;
 use crate::network::Model;
 
 pub mod kernels;
+#[cfg(feature = "tch")]
+pub mod libtorch;
 pub mod reference;
 
 /// Which engine computes a model.
@@ -24,6 +28,33 @@ pub enum Engine {
     Fastest,
     /// Burn's operations, one by one.
     Reference,
+}
+
+/// The numbers that the large products of a training step are computed in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    /// 32-bit floats.
+    #[default]
+    F32,
+    /// Convolutions, linear layers and what lies between them in bfloat16, as `torch.autocast`;
+    /// weights, statistics, gradients and the loss stay 32-bit floats. On `libtorch`.
+    Bf16,
+}
+
+impl Precision {
+    /// Whether it is the usual one; it is then not written into files.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether training can be computed so on `device`.
+    pub fn is_on(self, device: &Device) -> bool {
+        match self {
+            Self::F32 => true,
+            Self::Bf16 => crate::device::is_libtorch(device),
+        }
+    }
 }
 
 /// A forward pass of a training step, and the way back.
@@ -62,6 +93,12 @@ pub(crate) fn forward(model: &Model, images: Tensor<4>, mode: &Mode, target: usi
     {
         return value;
     }
+    #[cfg(feature = "tch")]
+    if model.engine() == &Engine::Fastest
+        && let Some(value) = libtorch::forward(model, &images, mode, target)
+    {
+        return value;
+    }
     reference::forward(model, images, mode, target)
 }
 
@@ -69,6 +106,12 @@ pub(crate) fn forward(model: &Model, images: Tensor<4>, mode: &Mode, target: usi
 pub(crate) fn tape(model: &Model, images: Tensor<4>, mode: &Mode) -> Tape {
     if model.engine() == &Engine::Fastest
         && let Some(tape) = kernels::tape(model, &images, mode)
+    {
+        return tape;
+    }
+    #[cfg(feature = "tch")]
+    if model.engine() == &Engine::Fastest
+        && let Some(tape) = libtorch::tape(model, &images, mode)
     {
         return tape;
     }

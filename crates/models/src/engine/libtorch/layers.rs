@@ -1,0 +1,143 @@
+//! Each layer in LibTorch's operations.
+
+use tch::{Kind, Tensor};
+
+use crate::layers::pool::Window;
+use crate::layers::{Activation, Op};
+use crate::model::Mode;
+
+/// What a layer is given besides its inputs.
+#[derive(Debug)]
+pub(super) struct Call<'a> {
+    /// Its path in the model.
+    pub name: &'a str,
+    /// Whether it trains.
+    pub mode: &'a Mode,
+    /// Its tensors, in the order it listed them.
+    pub tensors: &'a [Tensor],
+    /// Whether convolutions and linear layers compute in bfloat16.
+    pub bf16: bool,
+    /// Whether the first input may be written over.
+    pub overwrites: bool,
+}
+
+/// Whether [`apply`] knows a layer.
+pub(super) fn knows(op: &Op) -> bool {
+    matches!(
+        op,
+        Op::Input
+            | Op::Conv(_)
+            | Op::BatchNorm(_)
+            | Op::Linear(_)
+            | Op::Activation(_)
+            | Op::MaxPool(_)
+            | Op::AveragePool(_)
+            | Op::AdaptiveAverage(_)
+            | Op::GlobalAverage(_)
+            | Op::Flatten(_)
+            | Op::Subsample(_)
+            | Op::Dropout(_)
+            | Op::Add(_)
+            | Op::Scale(_)
+            | Op::Concat(_)
+            | Op::PadChannels(_)
+    )
+}
+
+/// Images `[n, c, h, w]` with the channels of a pixel side by side in memory: oneDNN's own way,
+/// which spares it to bring each layer into order and back.
+pub(super) fn channels_last(images: &Tensor, bf16: bool) -> Tensor {
+    let images = if bf16 { images.to_kind(Kind::BFloat16) } else { images.shallow_clone() };
+    images.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
+}
+
+fn pair(sides: [usize; 2]) -> [i64; 2] {
+    sides.map(|side| side as i64)
+}
+
+/// A layer's value.
+pub(super) fn apply(op: &Op, inputs: &mut Vec<Tensor>, call: &Call<'_>) -> Tensor {
+    let mut x = inputs.remove(0);
+    let tensor = |i: usize| {
+        if call.bf16 { call.tensors[i].to_kind(Kind::BFloat16) } else { call.tensors[i].shallow_clone() }
+    };
+    match op {
+        Op::Conv(conv) => {
+            let bias = conv.bias.then(|| tensor(1));
+            let [stride, padding, dilation] = [conv.stride, conv.padding, conv.dilation].map(pair);
+            x.conv2d(&tensor(0), bias.as_ref(), stride, padding, dilation, conv.groups as i64)
+        }
+        Op::Linear(linear) => {
+            let bias = linear.bias.then(|| tensor(1));
+            x.linear(&tensor(0), bias.as_ref())
+        }
+        Op::BatchNorm(norm) => {
+            let [weight, bias, mean, variance] = [0, 1, 2, 3].map(|i| Some(&call.tensors[i]));
+            let trains = matches!(call.mode, Mode::Train { .. });
+            x.batch_norm(weight, bias, mean, variance, trains, norm.momentum, norm.epsilon, false)
+        }
+        Op::Activation(activation) => activate(*activation, x, call.overwrites),
+        Op::MaxPool(pool) => {
+            let Window { size, stride, padding, ceil } = pool.0;
+            let [size, stride, padding] = [size, stride, padding].map(|side| pair([side; 2]));
+            x.max_pool2d(size, stride, padding, [1, 1], ceil)
+        }
+        Op::AveragePool(pool) => {
+            let Window { size, stride, padding, ceil } = pool.window;
+            let [size, stride, padding] = [size, stride, padding].map(|side| pair([side; 2]));
+            x.avg_pool2d(size, stride, padding, ceil, !pool.exclude_padding, None)
+        }
+        Op::AdaptiveAverage(pool) => x.adaptive_avg_pool2d(pair(pool.size)),
+        Op::GlobalAverage(_) if x.dim() == 3 => x.mean_dim([1_i64].as_slice(), false, None),
+        Op::GlobalAverage(_) => x.mean_dim([2_i64, 3].as_slice(), false, None),
+        Op::Flatten(_) => x.flatten(1, -1),
+        Op::Subsample(sample) => {
+            let step = sample.stride as i64;
+            x.slice(2, None, None, step).slice(3, None, None, step)
+        }
+        Op::Dropout(dropout) => match dropout.mask(call.name, call.mode, x.numel()) {
+            Some(mask) => {
+                let mask = Tensor::from_slice(&mask).reshape(x.size()).to_device(x.device());
+                x * mask
+            }
+            None => x,
+        },
+        Op::Add(_) if call.overwrites => x.g_add_(&inputs[0]),
+        Op::Add(_) => x + &inputs[0],
+        Op::Scale(_) => {
+            let [n, c] = [x.size()[0], x.size()[1]];
+            x * inputs[0].reshape([n, c, 1, 1])
+        }
+        Op::Concat(_) => {
+            inputs.insert(0, x);
+            Tensor::cat(inputs, 1)
+        }
+        Op::PadChannels(pad) => x.constant_pad_nd([0, 0, 0, 0, pad.before as i64, pad.after as i64]),
+        #[allow(unreachable_patterns)] // Layers that `knows` doesn't name.
+        other => unreachable!("`knows` said no to {other:?}"),
+    }
+}
+
+fn activate(activation: Activation, mut x: Tensor, overwrites: bool) -> Tensor {
+    match activation {
+        Activation::Relu if overwrites => x.relu_(),
+        Activation::Relu => x.relu(),
+        Activation::Relu6 => x.hardtanh_between(0.0, 6.0, overwrites),
+        Activation::Tanh => x.tanh(),
+        Activation::Sigmoid => x.sigmoid(),
+        Activation::Gelu => x.gelu("none"),
+        Activation::Silu => x.silu(),
+        Activation::HardSigmoid => x.hardsigmoid(),
+        Activation::HardSwish => x.hardswish(),
+    }
+}
+
+trait Between {
+    fn hardtanh_between(&mut self, low: f64, high: f64, overwrites: bool) -> Tensor;
+}
+
+impl Between for Tensor {
+    fn hardtanh_between(&mut self, low: f64, high: f64, overwrites: bool) -> Tensor {
+        if overwrites { self.clamp_(low, high) } else { self.clamp(low, high) }
+    }
+}
