@@ -98,6 +98,10 @@ impl Affine {
         }
     }
 
+    fn clamps(&self) -> bool {
+        self.clamp[0] > f32::NEG_INFINITY || self.clamp[1] < f32::INFINITY
+    }
+
     /// Normalizes `xs` into `ys`, adding `add` before the clamp.
     pub fn forward(
         &self,
@@ -128,9 +132,9 @@ impl Affine {
         });
     }
 
-    /// The way back, in two passes. `dys` is the gradient of the result and becomes that of what
-    /// was added; `ys` is the result itself, which says what was clamped, and may be left out
-    /// where nothing was added. With `batch`, the statistics were those of `xs`. Returns the
+    /// The way back, in two passes. `dys` is the gradient of the result. Where something was added
+    /// before a clamp, `ys` must be the result itself, which says what was clamped; `dys` then
+    /// becomes the gradient of what was added. With `batch`, the statistics were those of `xs`. Returns the
     /// gradients of γ and β; `dxs` gets the gradient of `xs` unless it is left out.
     pub fn backward(
         &self,
@@ -160,6 +164,7 @@ impl Affine {
                 channels: src.c,
                 lists: lists.map(|list| list.get().cast_const()),
                 clamp: self.clamp,
+                clamps: self.clamps(),
                 sums: sums.as_mut_ptr(),
             };
             // SAFETY: rows of equal shape in checked buffers with slack; each is read and written
@@ -172,7 +177,9 @@ impl Affine {
         let gamma = products.iter().zip(&self.inverse).map(|(x, i)| (x * f64::from(*i)) as f32);
         let gamma: Vec<f32> = gamma.take(src.c).collect();
         if let Some(dxs) = dxs {
-            self.apply((src, xs), (out, dys), dxs, [&ones[..src.c], &products[..src.c]], batch);
+            let masks = ys.is_none() && self.clamps();
+            let sums = [&ones[..src.c], &products[..src.c]];
+            self.apply((src, xs), (out, dys), dxs, sums, [batch, masks]);
         }
         [gamma, beta]
     }
@@ -184,7 +191,7 @@ impl Affine {
         (out, dys): (Maps, &[f32]),
         (dst, dxs): (Maps, &mut [f32]),
         [ones, products]: [&[f64]; 2],
-        batch: bool,
+        [batch, masks]: [bool; 2],
     ) {
         assert_eq!((src.n, src.h, src.w, src.c), (dst.n, dst.h, dst.w, dst.c), "other maps");
         let count = src.pixels() as f64;
@@ -204,7 +211,9 @@ impl Affine {
                 to: row.as_mut_ptr(),
                 pixels: src.w,
                 channels: src.c,
-                lists: [&self.mean, &self.scale, &slope, &constant].map(|list| list.as_ptr()),
+                lists: [&self.mean, &self.scale, &slope, &constant, &self.shift].map(|list| list.as_ptr()),
+                masks,
+                clamp: self.clamp,
             };
             // SAFETY: rows of equal shape in checked buffers; the lists are whole vectors.
             unsafe { kernel(&job) };
@@ -230,6 +239,7 @@ struct Reduce {
     channels: usize,
     lists: [*const f32; 3],
     clamp: [f32; 2],
+    clamps: bool,
     sums: *mut f32,
 }
 
@@ -239,7 +249,10 @@ struct Apply {
     to: *mut f32,
     pixels: usize,
     channels: usize,
-    lists: [*const f32; 4],
+    lists: [*const f32; 5],
+    /// Whether the gradient is still that of the clamped result.
+    masks: bool,
+    clamp: [f32; 2],
 }
 
 /// Stores the first `lanes`.
@@ -317,7 +330,6 @@ unsafe fn normalize_row<S: Simd>(t: &Normalize) {
 unsafe fn reduce_row<S: Simd>(t: &Reduce) {
     unsafe {
         let wide = t.channels.next_multiple_of(LANES);
-        let clamped = t.clamp[0] > f32::NEG_INFINITY || t.clamp[1] < f32::INFINITY;
         let mut c = 0;
         while c < t.channels {
             let [mean, scale, shift] =
@@ -327,10 +339,12 @@ unsafe fn reduce_row<S: Simd>(t: &Reduce) {
                 let at = p * t.channels + c;
                 let centred = S::sub(S::load(t.x.add(at)), mean);
                 let mut d = S::load(t.d.add(at));
-                if clamped {
+                if t.clamps {
                     let z = if t.z.is_null() { S::fma(centred, scale, shift) } else { S::load(t.z.add(at)) };
                     d = S::between(d, z, t.clamp[0], t.clamp[1]);
-                    store_part::<S>(t.d.add(at), d, t.channels - c);
+                    if !t.z.is_null() {
+                        store_part::<S>(t.d.add(at), d, t.channels - c);
+                    }
                 }
                 one = S::add(one, d);
                 two = S::fma(d, centred, two);
@@ -347,14 +361,20 @@ unsafe fn reduce_row<S: Simd>(t: &Reduce) {
 #[inline(always)]
 unsafe fn apply_row<S: Simd>(t: &Apply) {
     unsafe {
-        let [mean, scale, slope, constant] = t.lists;
+        let [mean, scale, slope, constant, shift] = t.lists;
         for p in 0..t.pixels {
             let at = p * t.channels;
             let mut c = 0;
             while c < t.channels {
                 let centred = S::sub(S::load(t.x.add(at + c)), S::load(mean.add(c)));
                 let v = S::fma(centred, S::load(slope.add(c)), S::load(constant.add(c)));
-                let v = S::fma(S::load(t.d.add(at + c)), S::load(scale.add(c)), v);
+                let scale = S::load(scale.add(c));
+                let mut d = S::load(t.d.add(at + c));
+                if t.masks {
+                    let z = S::fma(centred, scale, S::load(shift.add(c)));
+                    d = S::between(d, z, t.clamp[0], t.clamp[1]);
+                }
+                let v = S::fma(d, scale, v);
                 store_part::<S>(t.to.add(at + c), v, t.channels - c);
                 c += LANES;
             }

@@ -118,6 +118,8 @@ pub(crate) struct Sums {
 const PIXELS: usize = 256;
 /// Panel pairs from which on tasks divide outputs.
 const MANY: usize = 4;
+/// Channels from which on pixels lie far apart.
+const FAR: usize = 128;
 /// Chunks of images elsewhere.
 const CHUNKS: usize = 8;
 
@@ -150,8 +152,18 @@ pub(crate) fn sums(
             && next.is_some_and(|b| b.in0 == panel.in0 && b.ins == panel.ins && b.out0 == panel.out0 + LANES);
         pairs.push((index, if pair { 2 } else { 1 }));
     }
-    let work = Work { grid, src, xs, dst, ys, panels, starts: &starts, kernels };
     let divide_outputs = pairs.len() >= MANY;
+    let dense = panels.iter().all(|panel| panel.ins == src.c);
+    // Pixels of many channels lie so far apart that caches hold few of them: blocks of channels
+    // are brought together first.
+    let blocked = |maps: Maps, values: &[f32], block: usize| {
+        let many = divide_outputs && dense && maps.c >= FAR && maps.c % block == 0 && isa == Isa::Avx512;
+        many.then(|| regroup(maps, values, block, pool))
+    };
+    let (x_blocks, y_blocks) = (blocked(src, xs, 8), blocked(dst, ys, 2 * LANES));
+    let x = View::new(src, xs, x_blocks.as_deref(), 8);
+    let y = View::new(dst, ys, y_blocks.as_deref(), 2 * LANES);
+    let work = Work { grid, src, dst, x, y, panels, starts: &starts, kernels };
     let chunks = if divide_outputs { 1 } else { CHUNKS.min(src.n).max(1) };
     let mut parts: Vec<Buffer> = (0..chunks).map(|_| pool.take(all)).collect();
     let to: Vec<Shared> = parts.iter_mut().map(|part| Shared(part.as_mut_ptr())).collect();
@@ -165,27 +177,79 @@ pub(crate) fn sums(
     Sums { starts, parts }
 }
 
+/// How values lie: blocks of channels, in each all pixels (halo included) one after the other.
+#[derive(Debug, Clone, Copy)]
+struct View<'a> {
+    values: &'a [f32],
+    /// Channels of a block, which is the distance between pixels too.
+    block: usize,
+    /// From a block to the next.
+    far: usize,
+}
+
+impl<'a> View<'a> {
+    fn new(maps: Maps, values: &'a [f32], blocks: Option<&'a [f32]>, block: usize) -> Self {
+        match blocks {
+            Some(values) => Self { values, block, far: maps.n * maps.image() / maps.c * block },
+            None => Self { values, block: maps.c, far: 0 },
+        }
+    }
+
+    /// Where channel `c` of pixel 0 is.
+    fn channel(&self, c: usize) -> usize {
+        c / self.block * self.far + c % self.block
+    }
+}
+
+/// The values in blocks of `block` channels, with slack behind.
+fn regroup(maps: Maps, values: &[f32], block: usize, pool: &Arc<Pool>) -> Buffer {
+    let pixels = maps.n * maps.image() / maps.c;
+    let mut blocks = pool.take(pixels * maps.c + LANES);
+    let to = Shared(blocks.as_mut_ptr());
+    let (far, some) = (pixels * block, maps.image() / maps.c);
+    (0..maps.n).into_par_iter().for_each(|n| {
+        for p in n * some..(n + 1) * some {
+            let pixel = &values[p * maps.c..(p + 1) * maps.c];
+            for (b, from) in pixel.chunks_exact(block).enumerate() {
+                // SAFETY: inside the buffer; every image has pixels of its own.
+                unsafe {
+                    let to = to.get().add(b * far + p * block);
+                    std::ptr::copy_nonoverlapping(from.as_ptr(), to, block);
+                }
+            }
+        }
+    });
+    blocks
+}
+
 struct Work<'a> {
     grid: &'a Grid,
     src: Maps,
-    xs: &'a [f32],
     dst: Maps,
-    ys: &'a [f32],
+    x: View<'a>,
+    y: View<'a>,
     panels: &'a [Panel],
     starts: &'a [usize],
     kernels: Kernels,
 }
 
 impl Work<'_> {
+    /// From a pixel to the next of a row in `x` and `y`.
+    fn steps(&self) -> [usize; 2] {
+        [self.grid.step[1] * self.x.block, self.y.block]
+    }
+
     /// The sums of some images for some panels.
     fn run(&self, images: std::ops::Range<usize>, pairs: &[(usize, usize)], to: *mut f32) {
         let [gh, gw] = self.grid.size;
         let rows: Vec<(usize, usize)> = images.flat_map(|n| (0..gh).map(move |y| (n, y))).collect();
-        let steps = [self.grid.step[1] * self.src.c, self.dst.c];
+        let steps = self.steps();
         let mut fresh = true;
         for some in rows.chunks((PIXELS / gw).max(1)) {
             let place = |&(n, y): &(usize, usize)| {
-                [self.src.at(n, y * self.grid.step[0], 0) as isize, self.dst.at(n, y, 0) as isize]
+                let from = self.src.at(n, y * self.grid.step[0], 0) / self.src.c * self.x.block;
+                let to = self.dst.at(n, y, 0) / self.dst.c * self.y.block;
+                [from as isize, to as isize]
             };
             let mut starts: Vec<[isize; 2]> = some.iter().map(place).collect();
             let mut pixels = gw;
@@ -213,19 +277,23 @@ impl Work<'_> {
         let panel = self.panels[index];
         let start = self.starts[index];
         let next = self.starts.get(index + 1).map_or(0, |next| next - start);
-        let (taps, merged) = self.grid.offsets(&self.src, panel.ins == self.src.c);
+        let whole = self.x.block == self.src.c;
+        let (taps, merged) = self.grid.offsets(&self.src, whole && panel.ins == self.src.c);
         let len = merged * panel.ins;
-        let tiles = len.div_ceil(self.kernels.lines);
-        for (t, &tap) in taps.iter().enumerate() {
-            for k in 0..tiles {
-                let (first, end) = (k * len / tiles, (k + 1) * len / tiles);
+        let tiles = if whole { len.div_ceil(self.kernels.lines) } else { len / self.x.block };
+        for k in 0..tiles {
+            let (first, end) = (k * len / tiles, (k + 1) * len / tiles);
+            // Merged taps lie behind a pixel's channels.
+            let at = if whole { panel.in0 + first } else { self.x.channel(panel.in0 + first) };
+            for (t, &tap) in taps.iter().enumerate() {
+                let tap = tap / self.src.c as isize * self.x.block as isize;
                 let job = Outer {
                     // A tap may lie before the first pixel, in the halo: offsets are added last.
-                    x: self.xs.as_ptr().wrapping_offset(tap + (panel.in0 + first) as isize),
-                    y: self.ys[panel.out0..].as_ptr(),
+                    x: self.x.values.as_ptr().wrapping_offset(tap + at as isize),
+                    y: self.y.values[self.y.channel(panel.out0)..].as_ptr(),
                     rows,
                     pixels,
-                    steps: [self.grid.step[1] * self.src.c, self.dst.c],
+                    steps: self.steps(),
                     // SAFETY: inside the panel's part of the buffer.
                     dst: unsafe { to.add(start + (t * len + first) * LANES) },
                     next,

@@ -86,6 +86,8 @@ fn check(conv: Conv, n: usize, side: [usize; 2]) {
         dws[w] += f64::from(xs[i]) * f64::from(dys[o]);
     });
     let ys = pixels(dst, &ys);
+    // Rounding grows with the root of the number of products.
+    let long = ((conv.weights() / conv.inputs.min(conv.outputs)) as f64).sqrt().max(10.0) / 10.0;
     let finished: Vec<f64> = ys
         .iter()
         .zip(pixels(residual_maps, &residual))
@@ -98,22 +100,22 @@ fn check(conv: Conv, n: usize, side: [usize; 2]) {
         let packed = conv.pack(&weight, &[], &pool);
         let mut got = vec![7.0; dst.len()];
         conv.forward_on(isa, (src, &xs), &packed, (dst, &mut got), &Epilogue::default());
-        close(&pixels(dst, &got), &ys, 1.0, &format!("forward, {what}"));
+        close(&pixels(dst, &got), &ys, long, &format!("forward, {what}"));
         let inside: usize = dst.pixels() * dst.c;
         assert_eq!(got.iter().filter(|v| **v == 7.0).count(), dst.len() - inside, "halo of {what}");
 
         let epilogue = Epilogue { bias: &bias, add: Some((&residual, residual_maps)), clamp: [0.0, 0.5] };
         conv.forward_on(isa, (src, &xs), &packed, (dst, &mut got), &epilogue);
-        close(&pixels(dst, &got), &finished, 1.0, &format!("forward and more, {what}"));
+        close(&pixels(dst, &got), &finished, long, &format!("forward and more, {what}"));
 
         let packed = conv.pack_backward(&weight, &pool);
         let mut got = vec![7.0; src.len()];
         conv.backward_on(isa, (dst, &dys), &packed, (src, &mut got), false);
         let want = pixels(src, &dxs);
-        close(&pixels(src, &got), &want, 1.0, &format!("backward, {what}"));
+        close(&pixels(src, &got), &want, long, &format!("backward, {what}"));
         conv.backward_on(isa, (dst, &dys), &packed, (src, &mut got), true);
         let twice: Vec<f64> = want.iter().map(|x| 2.0 * x).collect();
-        close(&pixels(src, &got), &twice, 2.0, &format!("backward onto, {what}"));
+        close(&pixels(src, &got), &twice, 2.0 * long, &format!("backward onto, {what}"));
 
         let mut got = vec![7.0; weight.len()];
         conv.gradient_on(isa, (src, &xs), (dst, &dys), &mut got, &pool);
@@ -150,6 +152,8 @@ fn convolutions_equal_the_sums_that_define_them() {
     check(square(17, 19, 1, 1, 0), 9, [1, 1]);
     check(square(3, 2, 3, 1, 1), 1, [1, 1]);
     check(square(300, 40, 3, 1, 1), 1, [4, 3]);
+    check(square(128, 160, 3, 2, 1), 3, [5, 4]);
+    check(square(136, 130, 1, 1, 0), 3, [3, 2]);
 }
 
 #[test]
