@@ -1,16 +1,21 @@
-//! How fast convolutions are: `conv INPUTS OUTPUTS KERNEL STRIDE SIDE BATCH [GROUPS]`, milliseconds
-//! and billions of operations a second of the three passes.
+//! How fast convolutions are: `conv INPUTS OUTPUTS KERNEL STRIDE SIDE BATCH [GROUPS [KIND]]`, milliseconds
+//! and billions of operations a second of the three passes; KIND 0 to 2 limits vectors (portable,
+//! AVX2, AVX-512).
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
 use std::sync::Arc;
 use std::time::Instant;
 
+use peregrine_kernels::simd::Isa;
 use peregrine_kernels::{Conv, Epilogue, Maps, Pool};
 
 fn main() {
     let args: Vec<usize> = std::env::args().skip(1).map(|a| a.parse().unwrap()).collect();
     let [inputs, outputs, kernel, stride, side, n] = args[..6] else { panic!("six numbers") };
     let groups = args.get(6).copied().unwrap_or(1);
+    if let Some(isa) = args.get(7).and_then(|&kind| Isa::all().get(kind).copied()) {
+        isa.limit_to();
+    }
     let conv = Conv {
         inputs,
         outputs,

@@ -7,7 +7,7 @@ use peregrine_kernels::{Conv, Pool, conv, pointwise, pool, rows};
 
 use super::forward::{Done, Held, Note, as_tokens, as_tokens_mut, make};
 use super::plan::{Kind, OPEN, Plan, Step};
-use super::weights::{Values, read, vector};
+use super::weights::{Values, vector};
 use crate::graph::Role;
 use crate::network::Model;
 
@@ -117,7 +117,7 @@ impl Back<'_> {
             return;
         };
         match &step.kind {
-            Kind::Conv { node, conv, bias, .. } => self.conv(step, *node, conv, *bias, &gradient),
+            Kind::Conv { node, conv, bias, .. } => self.conv(index, *node, conv, *bias, &gradient),
             Kind::Norm { node } => self.norm(index, step, *node, gradient),
             Kind::Add => {
                 let from = (gradient.0, &gradient.1[..]);
@@ -141,12 +141,16 @@ impl Back<'_> {
         self.done.values[step.output] = None;
     }
 
-    fn conv(&mut self, step: &Step, node: usize, conv: &Conv, bias: bool, gradient: &Held) {
+    fn conv(&mut self, index: usize, node: usize, conv: &Conv, bias: bool, gradient: &Held) {
+        let Note::Weights(weight) = std::mem::replace(&mut self.done.notes[index], Note::None) else {
+            unreachable!("a convolution remembers its weights");
+        };
+        let input = self.plan.steps[index].inputs[0];
         let dy = (gradient.0, &gradient.1[..]);
         let first = self.model.graph().nodes[node].tensors.start;
         if !self.model.slots()[first].is_frozen() {
             let mut weights = vec![0.0; conv.weights()];
-            conv.gradient(self.done.value(step.inputs[0]), dy, &mut weights, self.pool);
+            conv.gradient(self.done.value(input), dy, &mut weights, self.pool);
             self.note(first, weights);
         }
         if bias && !self.model.slots()[first + 1].is_frozen() {
@@ -154,8 +158,8 @@ impl Back<'_> {
             conv::bias_gradient(dy, &mut sums);
             self.note(first + 1, sums);
         }
-        self.give(step.inputs[0], gradient.0.n, |back, (maps, values), onto| {
-            let packed = conv.pack_backward(read(back.model, node, 0).as_slice(), back.pool);
+        self.give(input, gradient.0.n, |back, (maps, values), onto| {
+            let packed = conv.pack_backward(weight.as_slice(), back.pool);
             conv.backward(dy, &packed, (*maps, values), onto);
         });
     }

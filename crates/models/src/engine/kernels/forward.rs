@@ -7,7 +7,7 @@ use peregrine_kernels::norm::{self, Affine};
 use peregrine_kernels::{Buffer, Epilogue, Maps, Pool, pointwise, pool, rows};
 
 use super::plan::{Kind, Plan, Step};
-use super::weights::{read, slots, vector};
+use super::weights::{Values, read, slots, vector};
 use crate::layers::{BatchNorm, Op};
 use crate::model::Mode;
 use crate::network::Model;
@@ -25,6 +25,8 @@ pub(super) struct Done {
 /// What a step remembers.
 pub(super) enum Note {
     None,
+    /// A convolution's weights.
+    Weights(Values),
     /// A normalization, and whether its statistics were the batch's.
     Norm(Affine, bool),
     /// The factors of a dropout.
@@ -75,7 +77,7 @@ pub(super) fn run(model: &Model, plan: &Plan, images: Tensor<4>, mode: &Mode, po
                 let bias = bias.as_ref().map_or(&[][..], |bias| bias.as_slice());
                 let epilogue = Epilogue { bias, ..Epilogue::default() };
                 conv.forward(done.value(step.inputs[0]), &packed, (made.0, &mut made.1), &epilogue);
-                Note::None
+                Note::Weights(weight)
             }
             Kind::Norm { node } => normalize(model, *node, step, &done, &mut made, mode),
             Kind::Dropout { node, dropout } => {
