@@ -37,8 +37,8 @@ const PREDICTIONS: Output<Predictions> =
 
 impl Stage for Predict {
     const KIND: &'static str = "predict";
-    /// 1: first version.
-    const VERSION: u32 = 1;
+    /// 1: first version. 2: other kernels compute networks on flex and LibTorch, whose last bits differ.
+    const VERSION: u32 = 2;
     const INPUTS: &'static [Port] = &[CHECKPOINT.port(), IMAGES.port()];
     const OUTPUTS: &'static [Port] = &[PREDICTIONS.port()];
     const USES: Uses = Uses::NOTHING.device();

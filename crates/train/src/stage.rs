@@ -26,8 +26,8 @@ const HISTORY: Output<History> = Output::new("history", "what happened in each e
 
 impl Stage for TrainConfig {
     const KIND: &'static str = "train";
-    /// 1: first version.
-    const VERSION: u32 = 1;
+    /// 1: first version. 2: other kernels compute networks on flex and LibTorch, whose last bits differ.
+    const VERSION: u32 = 2;
     const INPUTS: &'static [Port] =
         &[TRAIN.port(), VAL.port(), POLICY.port(), CLASS_WEIGHTS.port(), INIT.port()];
     const OUTPUTS: &'static [Port] = &[CHECKPOINT.port(), LAST.port(), HISTORY.port()];

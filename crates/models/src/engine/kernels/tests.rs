@@ -332,3 +332,27 @@ fn weights_and_statistics_that_change_are_seen_by_the_next_evaluation() {
     let third = check(&fast);
     assert!(first != second && second != third);
 }
+
+#[test]
+fn a_step_has_the_same_bits_with_any_number_of_threads() {
+    let network = graph([3, 12, 12], |net, x| {
+        let x = net.conv("a", x, Conv::new(24, 3).padding(1).no_bias());
+        let x = net.norm("n", x);
+        let x = net.relu(x);
+        let y = net.conv("b", x, Conv::new(24, 3).padding(1).groups(24));
+        let y = net.norm("m", y);
+        let x = net.add(x, y);
+        let x = net.max_pool(x, MaxPool::new(3).stride(2).padding(1));
+        net.conv("c", x, Conv::new(140, 3).stride(2))
+    });
+    let first = model(network, &flex().autodiff());
+    let images = images([13, 3, 12, 12]);
+    let run = |threads: usize| {
+        let threads = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let made = threads.install(|| step(&first.clone(), &images, &STEP));
+        let bits = |values: Vec<f32>| values.into_iter().map(f32::to_bits).collect::<Vec<_>>();
+        made.into_iter().map(|(_, values)| values.map(bits)).collect::<Vec<_>>()
+    };
+    let one = run(1);
+    assert!(one == run(2) && one == run(3));
+}
