@@ -15,6 +15,7 @@ pub const STAGES: &[StageKind] = &[
     StageKind::of::<peregrine_data::Balance>(),
     StageKind::of::<peregrine_data::Pack>(),
     StageKind::of::<peregrine_augment::Augment>(),
+    StageKind::of::<peregrine_eval::Weights>(),
     StageKind::of::<peregrine_train::TrainConfig>(),
     StageKind::of::<peregrine_eval::Predict>(),
     StageKind::of::<peregrine_eval::Embed>(),

@@ -9,6 +9,7 @@ pub mod metrics;
 pub mod out_of_fold;
 pub mod predict;
 pub mod predictions;
+pub mod weights;
 
 pub use embed::Embed;
 pub use evaluate::Evaluate;
@@ -18,3 +19,4 @@ pub use metrics::{
 pub use out_of_fold::JoinFolds;
 pub use predict::Predict;
 pub use predictions::{Predictions, PredictionsError};
+pub use weights::Weights;

@@ -43,10 +43,12 @@ impl<'a> Plan<'a> {
         let meta = &data.train.meta;
         let device = peregrine_models::device::device(&cx.device)?;
         let autodiff = device.clone().autodiff();
-        // The policy's numbers were resolved on the images that it was made for.
-        let normalization = match &data.policy {
-            Some(policy) => policy.normalize.clone(),
-            None => Normalization::dataset(meta),
+        // The policy's numbers were resolved on the images that it was made for; pretrained weights
+        // expect those that they were trained with.
+        let normalization = match (&data.policy, &data.init) {
+            (Some(policy), _) => policy.normalize.clone(),
+            (None, Some(init)) => expected(&init.preprocessing),
+            (None, None) => Normalization::dataset(meta),
         };
         let options = LoaderOptions {
             batch_size: config.batch_size,
@@ -168,6 +170,12 @@ fn check(data: &Data, config: &TrainConfig) -> Result<(), FitError> {
         let p = &init.preprocessing;
         let theirs = format!("{}×{}×{}", p.height, p.width, p.channels);
         same("images of size", shape(&data.train), "init", theirs, remedy)?;
+        same("images resized by", train.resize.clone(), "init", p.resize.clone(), remedy)?;
+        if let Some(policy) = &data.policy {
+            let remedy = "give the policy's `normalize` the numbers of `init`: its weights expect them";
+            let ours = numbers(&policy.normalize);
+            same("normalization", ours, "init", numbers(&expected(p)), remedy)?;
+        }
         let name = |model: &peregrine_models::ModelConfig| {
             serde_json::to_string(model).unwrap_or_else(|_| format!("{model:?}"))
         };
@@ -184,6 +192,16 @@ fn same(
     remedy: &'static str,
 ) -> Result<(), FitError> {
     if train == other { Ok(()) } else { Err(FitError::Mismatch { what, train, port, other, remedy }) }
+}
+
+/// The normalization that a checkpoint's weights were trained with.
+fn expected(preprocessing: &Preprocessing) -> Normalization {
+    Normalization { mean: preprocessing.mean.clone(), std: preprocessing.std.clone() }
+}
+
+fn numbers(normalization: &Normalization) -> String {
+    let list = |values: &[f64]| values.iter().map(|x| format!("{x:.6}")).collect::<Vec<_>>().join(", ");
+    format!("mean {}, std {}", list(&normalization.mean), list(&normalization.std))
 }
 
 fn shape(images: &ImageSet) -> String {

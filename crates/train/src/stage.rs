@@ -26,7 +26,8 @@ const HISTORY: Output<History> = Output::new("history", "what happened in each e
 
 impl Stage for TrainConfig {
     const KIND: &'static str = "train";
-    /// 1: first version. 2: other kernels compute networks on flex and LibTorch, whose last bits differ.
+    /// 1: first version. 2: other kernels compute networks on flex and LibTorch, whose last bits differ;
+    /// with `init` and no `policy`, images are normalized as `init` expects.
     const VERSION: u32 = 2;
     const INPUTS: &'static [Port] =
         &[TRAIN.port(), VAL.port(), POLICY.port(), CLASS_WEIGHTS.port(), INIT.port()];

@@ -323,6 +323,44 @@ fn inputs_that_do_not_belong_together_are_refused_with_both_values() {
     assert!(error.contains("sample_cnn") && error.contains("resnet"), "{error}");
 }
 
+/// RELIABILITY S6: what a checkpoint was trained on and what it is given differ.
+#[test]
+fn weights_for_other_classes_sizes_or_preprocessing_are_refused_with_both_values() {
+    let init = straight(&TrainConfig { epochs: 1, ..config(resnet(), 1) }).last;
+    let refused = |init: Checkpoint, policy: Option<peregrine_augment::Policy>| {
+        let dir = tempfile::tempdir().unwrap();
+        let data = Data { init: Some(init), policy, ..data() };
+        fit(&data, &config(resnet(), 1), &context(dir.path(), 1)).unwrap_err().to_string()
+    };
+    let both = |error: String, ours: &str, theirs: &str| {
+        assert!(error.contains(ours) && error.contains(theirs), "{error}");
+    };
+    let fewer = Checkpoint { classes: vec!["c0".into(), "c1".into()], ..init.clone() };
+    both(refused(fewer, None), "`c0, c1, c2`", "`c0, c1`");
+    let renamed = Checkpoint { classes: vec!["c0".into(), "c1".into(), "x2".into()], ..init.clone() };
+    both(refused(renamed, None), "`c0, c1, c2`", "`c0, c1, x2`");
+    let mut larger = init.clone();
+    larger.preprocessing.height = 14;
+    both(refused(larger, None), "`12×12×1`", "`14×12×1`");
+    let mut cropped = init.clone();
+    cropped.preprocessing.resize = "crop/bicubic".into();
+    both(refused(cropped, None), &init.preprocessing.resize, "crop/bicubic");
+    let normalize = peregrine_augment::Normalization { mean: vec![0.25], std: vec![0.125] };
+    let policy = peregrine_augment::Policy { transforms: Vec::new(), mix: None, normalize };
+    both(refused(init.clone(), Some(policy)), "0.250000", &format!("{:.6}", init.preprocessing.mean[0]));
+}
+
+#[test]
+fn without_a_policy_images_are_normalized_as_the_pretrained_weights_expect() {
+    let mut init = straight(&TrainConfig { epochs: 1, ..config(resnet(), 1) }).last;
+    (init.preprocessing.mean, init.preprocessing.std) = (vec![0.25], vec![0.125]);
+    let dir = tempfile::tempdir().unwrap();
+    let again = Data { init: Some(init.clone()), ..data() };
+    let config = TrainConfig { epochs: 1, ..config(resnet(), 1) };
+    let fitted = fit(&again, &config, &context(dir.path(), u64::MAX)).unwrap();
+    assert_eq!(fitted.last.preprocessing, init.preprocessing);
+}
+
 /// The child of the test below: trains in the folder that the variable names, if it is set.
 #[test]
 fn child_of_the_kill_test() {

@@ -1,4 +1,17 @@
-//! A model's tensors by name, out of it and into it.
+//! A model's tensors by name, out of it and into it, and the files that hold them.
+
+pub mod adopt;
+mod dtype;
+pub mod file;
+mod interpolate;
+pub mod names;
+mod onnx;
+mod pickle;
+mod rebuild;
+mod report;
+pub mod safetensors;
+mod torch;
+mod zip;
 
 use std::collections::BTreeMap;
 
@@ -24,7 +37,7 @@ pub struct NamedTensor {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WeightsError {
     /// The file is damaged or not what it says.
-    #[error("not a usable safetensors file: {0}")]
+    #[error("not a usable weights file: {0}")]
     File(String),
     /// The weights are another model's; every difference is listed.
     #[error("the weights don't fit the model: {}", .0.join("; "))]

@@ -1,16 +1,16 @@
 //! The safetensors format: 8 bytes of header length, a JSON header, the values.
 //!
 //! Writes float32 tensors sorted by name, so equal weights are equal bytes. Reads strictly: what
-//! the format's own reader refuses is refused, and duplicate names, other types and values that
-//! are not finite too.
+//! the format's own reader refuses is refused, and duplicate names, types that are not plain
+//! numbers and values that are not finite too. Other numbers become float32.
 
 use std::fmt;
 
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::weights::is_buffer;
-use crate::weights::{NamedTensor, WeightsError};
+use super::dtype::Dtype;
+use super::{NamedTensor, WeightsError, is_buffer};
 
 /// No header may be longer, as in the format's own reader.
 const MAX_HEADER: u64 = 100_000_000;
@@ -66,7 +66,7 @@ pub fn to_bytes(tensors: &[NamedTensor]) -> Result<Vec<u8>, WeightsError> {
 /// The tensors in a file, in the order of their values.
 ///
 /// # Errors
-/// When the file is damaged, malformed, or holds anything but finite float32 values.
+/// When the file is damaged, malformed, or holds anything but finite numbers.
 pub fn from_bytes(bytes: &[u8]) -> Result<Vec<NamedTensor>, WeightsError> {
     let (header, values) = split(bytes)?;
     let text = std::str::from_utf8(header).map_err(|_| damaged("the header is not UTF-8"))?;
@@ -80,12 +80,9 @@ pub fn from_bytes(bytes: &[u8]) -> Result<Vec<NamedTensor>, WeightsError> {
     let mut end = 0;
     for (name, entry) in entries {
         let (start, stop) = entry.data_offsets;
-        check_entry(&name, &entry, end, values.len())?;
+        let dtype = check_entry(&name, &entry, end, values.len())?;
         end = stop;
-        let data: Vec<f32> = values[start..stop]
-            .chunks_exact(4)
-            .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
-            .collect();
+        let data = dtype.values(&values[start..stop]);
         check_values(&name, &data)?;
         let trainable = !is_buffer(&name);
         tensors.push(NamedTensor { name, shape: entry.shape, data, trainable });
@@ -113,19 +110,20 @@ fn check_entry(
     entry: &Entry,
     expected_start: usize,
     available: usize,
-) -> Result<(), WeightsError> {
+) -> Result<Dtype, WeightsError> {
     let (start, stop) = entry.data_offsets;
-    if entry.dtype != "F32" {
-        return Err(damaged(format!("`{name}` is {} (only F32 is read)", entry.dtype)));
-    }
+    let Some(dtype) = Dtype::of_safetensors(&entry.dtype) else {
+        let message = format!("`{name}` is {} (save it as F32, F16 or BF16)", entry.dtype.escape_debug());
+        return Err(damaged(message));
+    };
     if start != expected_start || stop < start || stop > available {
         return Err(damaged(format!("the offsets of `{name}` leave a gap, overlap or pass the end")));
     }
-    let size = entry.shape.iter().try_fold(4_usize, |size, side| size.checked_mul(*side));
+    let size = entry.shape.iter().try_fold(dtype.size(), |size, side| size.checked_mul(*side));
     if size != Some(stop - start) {
         return Err(damaged(format!("the offsets of `{name}` don't hold shape {:?}", entry.shape)));
     }
-    Ok(())
+    Ok(dtype)
 }
 
 fn check_values(name: &str, data: &[f32]) -> Result<(), WeightsError> {
@@ -137,7 +135,7 @@ fn check_values(name: &str, data: &[f32]) -> Result<(), WeightsError> {
 }
 
 fn damaged(message: impl Into<String>) -> WeightsError {
-    WeightsError::File(message.into())
+    WeightsError::File(format!("safetensors: {}", message.into()))
 }
 
 /// The header's entries; a name there twice is an error, which serde's own maps don't see.
@@ -230,7 +228,7 @@ mod tests {
             (file("{\"w\":3}", &[]), "its header"),
             (file(&good[..good.len() - 2], &[0; 4]), "its header"),
             (file(&twice, &[0; 4]), "`w` is there twice"),
-            (file(&one("F16", "[2]", 0, 4), &[0; 4]), "F16"),
+            (file(&one("F8_E4M3", "[4]", 0, 4), &[0; 4]), "F8_E4M3"),
             (file(&one("F32", "[2]", 0, 4), &[0; 4]), "don't hold shape"),
             (file(&one("F32", "[4611686018427387905]", 0, 4), &[0; 4]), "don't hold shape"),
             (file(&one("F32", "[1]", 4, 8), &[0; 8]), "leave a gap"),
