@@ -29,7 +29,7 @@ pub(super) fn entries(file: &[u8]) -> Result<Entries, String> {
         let (name, entry, next) = entry(file, at)?;
         at = next;
         if entries.insert(name.clone(), entry).is_some() {
-            return Err(format!("`{name}` is in the archive twice"));
+            return Err(format!("`{}` is in the archive twice", name.escape_debug()));
         }
     }
     let mut ranges: Vec<&Range<usize>> = entries.values().map(|entry| &entry.range).collect();
@@ -49,7 +49,7 @@ pub(super) fn intact(file: &[u8], name: &str, entry: &Entry) -> Result<(), Strin
     if crc32(&file[entry.range.clone()]) == entry.crc {
         Ok(())
     } else {
-        Err(format!("the checksum of `{name}` is not that of its bytes (download it again)"))
+        Err(format!("the checksum of `{}` is not that of its bytes (download it again)", name.escape_debug()))
     }
 }
 
@@ -108,13 +108,13 @@ fn entry(file: &[u8], at: usize) -> Result<(String, Entry, usize), String> {
     let plain = flags & 1 == 0 && method == 0 && whole == stored;
     let header = usize::try_from(header).unwrap_or(usize::MAX);
     if number(file, header, 4)? != 0x0403_4b50 {
-        return Err(format!("`{name}` is not where the archive says"));
+        return Err(format!("`{}` is not where the archive says", name.escape_debug()));
     }
     let start = header + 30 + number(file, header + 26, 2)? as usize + number(file, header + 28, 2)? as usize;
     let end = usize::try_from(stored).ok().and_then(|stored| start.checked_add(stored));
     match end {
         Some(end) if end <= file.len() => Ok((name, Entry { range: start..end, crc, plain }, next)),
-        _ => Err(format!("`{name}` reaches beyond the archive (a truncated download?)")),
+        _ => Err(format!("`{}` reaches beyond the archive (a truncated download?)", name.escape_debug())),
     }
 }
 
