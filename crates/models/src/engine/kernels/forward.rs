@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use burn::tensor::Tensor;
 use peregrine_kernels::norm::{self, Affine};
 use peregrine_kernels::{Buffer, Epilogue, Maps, Pool, pointwise, pool, rows};
 
@@ -61,10 +60,10 @@ pub(super) fn last_readers(plan: &Plan) -> Vec<usize> {
 }
 
 /// Computes every step.
-pub(super) fn run(model: &Model, plan: &Plan, images: Tensor<4>, mode: &Mode, pool: &Arc<Pool>) -> Done {
+pub(super) fn run(model: &Model, plan: &Plan, images: &Values, mode: &Mode, pool: &Arc<Pool>) -> Done {
     let mut done = Done { values: Vec::new(), notes: Vec::new() };
     done.values.resize_with(plan.values.len(), || None);
-    done.values[0] = Some(super::load(images, plan.values[0], pool));
+    done.values[0] = Some(super::load(images.as_slice(), plan.values[0], pool));
     let last = last_readers(plan);
     for (index, step) in plan.steps.iter().enumerate() {
         let n = done.value(0).0.n;

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use burn::tensor::Tensor;
 use peregrine_kernels::norm::Affine;
 use peregrine_kernels::{Buffer, Conv, Epilogue, Maps, Packed, Pool, rows};
 
@@ -11,6 +10,9 @@ use super::plan::{Kind, Plan};
 use super::weights::{Values, read, slots};
 use crate::graph::Role;
 use crate::network::{Model, Slot};
+
+/// Bytes of the largest value of the images that are computed at a time.
+const NEAR: usize = 16 << 20;
 
 /// A model's passes up to a node, with their weights.
 #[derive(Debug)]
@@ -59,9 +61,30 @@ impl Prepared {
         self.target == target && self.statistics == statistics(model)
     }
 
-    /// The target's value for `images`.
-    pub(super) fn run(&self, model: &Model, images: Tensor<4>, pool: &Arc<Pool>) -> Held {
-        let _ = model;
+    /// The target's value for `images`, a few images at a time, so that what one layer makes is
+    /// still in the cache when the next one reads it.
+    pub(super) fn run(&self, images: &Values, pool: &Arc<Pool>) -> Held {
+        let values = self.plan.steps.iter().map(|step| self.plan.values[step.output].image());
+        let largest = values.max().unwrap_or(0).max(1);
+        let image = self.plan.values[0];
+        let some = (NEAR / 4 / largest).max(1) * (image.c * image.h * image.w);
+        let all = images.as_slice();
+        if all.len() <= some {
+            return self.run_some(all, pool);
+        }
+        let n = all.len() / (image.c * image.h * image.w);
+        let mut made = make(self.plan.values[self.target], n, pool);
+        let mut at = 0;
+        for some in all.chunks(some) {
+            let (maps, values) = self.run_some(some, pool);
+            let count = maps.n * maps.image();
+            made.1[at..at + count].copy_from_slice(&values[..count]);
+            at += count;
+        }
+        made
+    }
+
+    fn run_some(&self, images: &[f32], pool: &Arc<Pool>) -> Held {
         let plan = &self.plan;
         let mut values: Vec<Option<Held>> = Vec::new();
         values.resize_with(plan.values.len(), || None);

@@ -76,7 +76,7 @@ pub(crate) fn forward(model: &Model, images: &Tensor<4>, mode: &Mode, target: us
             prepared
         }
     };
-    let (maps, values) = prepared.run(model, images.clone(), &model.workspace().pool);
+    let (maps, values) = prepared.run(&Values::of_tensor(images.clone()), &model.workspace().pool);
     let device = model.device().clone().without_autodiff();
     let n = maps.n;
     Some(match model.graph().nodes[target].output {
@@ -105,7 +105,7 @@ pub(crate) fn tape(model: &Model, images: &Tensor<4>, mode: &Mode) -> Option<Tap
     let graph = model.graph();
     let plan = Plan::new(graph, graph.logits, true)?;
     let pool = Arc::clone(&model.workspace().pool);
-    let done = forward::run(model, &plan, images.clone(), mode, &pool);
+    let done = forward::run(model, &plan, &Values::of_tensor(images.clone()), mode, &pool);
     let (maps, values) = done.value(graph.logits);
     let device = model.device().clone().without_autodiff();
     let [n, classes] = [maps.n, maps.c];
@@ -116,12 +116,11 @@ pub(crate) fn tape(model: &Model, images: &Tensor<4>, mode: &Mode) -> Option<Tap
     Some(Tape::new(logits, Box::new(pull)))
 }
 
-/// Images as channels-last maps of this shape.
-fn load(images: Tensor<4>, maps: Maps, pool: &Arc<Pool>) -> (Maps, peregrine_kernels::Buffer) {
-    let maps = Maps { n: images.dims()[0], ..maps };
-    let images = Values::of_tensor(images.without_autodiff());
+/// Some images `[n, c, h, w]` as channels-last maps of this shape.
+fn load(images: &[f32], maps: Maps, pool: &Arc<Pool>) -> (Maps, peregrine_kernels::Buffer) {
+    let maps = Maps { n: images.len() / (maps.c * maps.h * maps.w), ..maps };
     let mut values = pool.take(maps.len());
     maps.clear_halo(&mut values);
-    rows::from_nchw(images.as_slice(), (maps, &mut values));
+    rows::from_nchw(images, (maps, &mut values));
     (maps, values)
 }

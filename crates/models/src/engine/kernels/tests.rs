@@ -356,3 +356,20 @@ fn a_step_has_the_same_bits_with_any_number_of_threads() {
     let one = run(1);
     assert!(one == run(2) && one == run(3));
 }
+
+#[test]
+fn a_batch_too_large_for_the_cache_is_evaluated_in_parts_to_the_same_bits() {
+    let network = graph([1, 128, 128], |net, x| {
+        let x = net.conv("a", x, Conv::new(40, 3).padding(1).no_bias());
+        let x = net.norm("n", x);
+        let x = net.relu(x);
+        net.conv("b", x, Conv::new(40, 3).padding(1).groups(40))
+    });
+    let fast = model(network, &flex());
+    let images = images([13, 1, 128, 128]);
+    let all = floats(fast.forward(images.clone(), &Mode::Eval));
+    let each = (0..13).flat_map(|i| floats(fast.forward(images.clone().narrow(0, i, 1), &Mode::Eval)));
+    assert_eq!(all, each.collect::<Vec<_>>());
+    let plain = floats(fast.with_engine(Engine::Reference).forward(images.clone(), &Mode::Eval));
+    assert_close(&all, &plain, "evaluation");
+}

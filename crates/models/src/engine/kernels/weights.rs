@@ -14,7 +14,7 @@ impl Values {
     }
 
     pub(super) fn of_tensor<const D: usize>(tensor: Tensor<D>) -> Self {
-        Self(tensor.into_data())
+        Self(tensor.without_autodiff().into_data())
     }
 
     /// The values; all tensors of a model are `f32`.
