@@ -10,10 +10,17 @@ use crate::graph::Graph;
 use crate::init::Init;
 use crate::network::Model;
 use crate::summary::Summary;
+use crate::zoo::alexnet::AlexnetConfig;
+use crate::zoo::densenet::{self, DensenetConfig};
+use crate::zoo::googlenet::GooglenetConfig;
+use crate::zoo::inception_v3::InceptionV3Config;
 use crate::zoo::lenet5::Lenet5Config;
 use crate::zoo::residual::{self, ResidualConfig};
 use crate::zoo::resnet::ResnetConfig;
 use crate::zoo::sample_cnn::SampleCnnConfig;
+use crate::zoo::squeezenet::SqueezenetConfig;
+use crate::zoo::vgg::{self, VggConfig};
+use crate::zoo::wide_resnet::WideResnetConfig;
 
 /// The shape of one image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -169,6 +176,36 @@ models! {
     "resnext50_32x4d" Resnext50(ResidualConfig) residual::RESNEXT50_32X4D;
     /// SE-ResNet-50 (Hu et al. 2018).
     "seresnet50" Seresnet50(ResidualConfig) residual::SERESNET50;
+    /// A wide residual network for small images (Zagoruyko and Komodakis 2016).
+    "wide_resnet28_10" WideResnet28(WideResnetConfig) ();
+    /// AlexNet (Krizhevsky 2014).
+    "alexnet" Alexnet(AlexnetConfig) ();
+    /// VGG-11 (Simonyan and Zisserman 2015).
+    "vgg11" Vgg11(VggConfig) vgg::VGG11;
+    /// VGG-11 with batch norm.
+    "vgg11_bn" Vgg11Bn(VggConfig) vgg::VGG11_BN;
+    /// VGG-13 (Simonyan and Zisserman 2015).
+    "vgg13" Vgg13(VggConfig) vgg::VGG13;
+    /// VGG-13 with batch norm.
+    "vgg13_bn" Vgg13Bn(VggConfig) vgg::VGG13_BN;
+    /// VGG-16 (Simonyan and Zisserman 2015).
+    "vgg16" Vgg16(VggConfig) vgg::VGG16;
+    /// VGG-16 with batch norm.
+    "vgg16_bn" Vgg16Bn(VggConfig) vgg::VGG16_BN;
+    /// VGG-19 (Simonyan and Zisserman 2015).
+    "vgg19" Vgg19(VggConfig) vgg::VGG19;
+    /// VGG-19 with batch norm.
+    "vgg19_bn" Vgg19Bn(VggConfig) vgg::VGG19_BN;
+    /// GoogLeNet (Szegedy et al. 2015).
+    "googlenet" Googlenet(GooglenetConfig) ();
+    /// Inception-v3 (Szegedy et al. 2016).
+    "inception_v3" InceptionV3(InceptionV3Config) ();
+    /// DenseNet-121 (Huang et al. 2017).
+    "densenet121" Densenet121(DensenetConfig) densenet::DENSENET121;
+    /// DenseNet-169 (Huang et al. 2017).
+    "densenet169" Densenet169(DensenetConfig) densenet::DENSENET169;
+    /// SqueezeNet 1.1 (Iandola et al. 2016).
+    "squeezenet1_1" Squeezenet11(SqueezenetConfig) ();
 }
 
 /// The largest side that is tried to tell the least one a model takes.

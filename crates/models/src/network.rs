@@ -260,12 +260,15 @@ impl Model {
     }
 
     /// What describes images `[n, c, h, w]` to other classifiers: what the last linear layer
-    /// reads, `[n, width]`.
+    /// reads, `[n, width]`; maps are averaged over height and width.
     pub fn embed(&self, images: Tensor<4>) -> Tensor<2> {
         match engine::forward(self, images, &Mode::Eval, self.graph.embedding) {
             Batch::Flat(x) => x,
             Batch::Tokens(x) => x.flatten(1, 2),
-            Batch::Map(x) => x.flatten(1, 3),
+            Batch::Map(x) => {
+                let [n, c, h, w] = x.dims();
+                x.reshape([n, c, h * w]).mean_dim(2).reshape([n, c])
+            }
         }
     }
 

@@ -1,7 +1,14 @@
 //! The architectures: one file each, with its paper and what it departs from.
 
+pub mod alexnet;
 pub mod common;
+pub mod densenet;
+pub mod googlenet;
+pub mod inception_v3;
 pub mod lenet5;
 pub mod residual;
 pub mod resnet;
 pub mod sample_cnn;
+pub mod squeezenet;
+pub mod vgg;
+pub mod wide_resnet;
