@@ -9,6 +9,7 @@ mod heads;
 mod init;
 mod interrupt;
 mod json;
+mod model_info;
 mod reference_is_current;
 mod stories;
 mod support;

@@ -25,6 +25,7 @@ Examples:
   peregrine why photos.yaml train              why one stage would run, or doesn't
   peregrine show photos.yaml evaluate.metrics  look at what a stage made
   peregrine stages train                       the params of one kind of stage
+  peregrine model info resnet18                layers, parameters, work and memory of a model
 
 Exit codes:
   0    done
@@ -88,6 +89,8 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Look at a folder of images and write a pipeline for it that runs as it is
     Init(InitArgs),
+    /// List the models that a pipeline can train, or explain one: layers, parameters, work, memory
+    Model(ModelArgs),
     /// Print the completion script of a shell
     Completions(CompletionsArgs),
 }
@@ -105,6 +108,10 @@ impl Command {
             Self::Diff(args) => args.json,
             Self::Gc(args) => args.json,
             Self::Verify(args) => args.json,
+            Self::Model(args) => match &args.what {
+                ModelCommand::List(args) => args.json,
+                ModelCommand::Info(args) => args.images.json,
+            },
             Self::Stages(_) | Self::Init(_) | Self::Completions(_) => false,
         }
     }
@@ -338,6 +345,63 @@ pub struct InitArgs {
     pub force: bool,
 }
 
+/// `peregrine model`.
+#[derive(Debug, Args)]
+pub struct ModelArgs {
+    /// What to say about models.
+    #[command(subcommand)]
+    pub what: ModelCommand,
+}
+
+/// What to say about models.
+#[derive(Debug, Subcommand)]
+pub enum ModelCommand {
+    /// List the models by name, with their parameters and work
+    List(ModelImages),
+    /// Explain one model: its layers, parameters, multiply-adds and memory
+    Info(ModelInfoArgs),
+}
+
+/// The images that a model is for.
+#[derive(Debug, Args)]
+pub struct ModelImages {
+    /// Height and width of the images in pixels: `224`, or `96x128`
+    #[arg(long, value_name = "PIXELS", default_value = "224", value_parser = sides)]
+    pub size: [usize; 2],
+
+    /// Channels of the images: 1 for grey, 3 for colour
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = positive)]
+    pub channels: usize,
+
+    /// Classes to tell apart
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = positive)]
+    pub classes: usize,
+
+    /// Print JSON for programs instead of text for people
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `peregrine model info`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  peregrine model info resnet18
+  peregrine model info resnet18 --size 32 --classes 10 --set stem=small --set width=16
+  peregrine model info resnet50 --set blocks=[1,1,1,1] --json")]
+pub struct ModelInfoArgs {
+    /// The model's name, as in pipeline files
+    #[arg(value_name = "NAME")]
+    pub name: String,
+
+    #[command(flatten)]
+    pub images: ModelImages,
+
+    /// Set a param of the model: `width=16`, `stem=small`, `blocks=[1,1]`
+    #[arg(long, value_name = "PARAM=VALUE")]
+    pub set: Vec<String>,
+}
+
 /// `peregrine completions`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -359,6 +423,18 @@ fn positive(text: &str) -> Result<usize, String> {
         Ok(0) => Err("must be at least 1".to_owned()),
         Ok(number) => Ok(number),
         Err(_) => Err("must be a whole number of at least 1".to_owned()),
+    }
+}
+
+/// `224`, or `96x128`: height and width.
+fn sides(text: &str) -> Result<[usize; 2], String> {
+    let side = |text: &str| match text.parse::<usize>() {
+        Ok(side) if (1..=65_536).contains(&side) => Ok(side),
+        _ => Err(format!("`{text}` is no number of pixels from 1 to 65536")),
+    };
+    match text.split_once(['x', '×']) {
+        Some((height, width)) => Ok([side(height)?, side(width)?]),
+        None => side(text).map(|side| [side; 2]),
     }
 }
 
@@ -409,6 +485,12 @@ mod tests {
         assert_eq!(run.stages, ["a", "b"]);
         assert!(run.only && cli.verbose == 1);
         assert_eq!(run.pipeline.set, ["seed=1"]);
+    }
+
+    #[test]
+    fn sides_are_one_number_or_two() {
+        assert_eq!([sides("224"), sides("96x128")], [Ok([224, 224]), Ok([96, 128])]);
+        assert!(sides("0").is_err() && sides("12x").is_err() && sides("99999999").is_err());
     }
 
     #[test]

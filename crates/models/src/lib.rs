@@ -20,6 +20,10 @@ pub mod zoo;
 
 #[cfg(test)]
 mod golden_tests;
+#[cfg(test)]
+mod layer_tests;
+#[cfg(test)]
+mod zoo_tests;
 
 pub use checkpoint::{Checkpoint, CheckpointError, CheckpointMetric, Preprocessing};
 pub use device::{DeviceError, ResolvedDevice};
@@ -33,7 +37,15 @@ pub use weights::adopt::{Adopt, WeightsReport};
 pub use weights::names::{Names, Rename};
 pub use weights::safetensors;
 pub use weights::{NamedTensor, WeightsError, load_state_dict, state_dict};
+pub use zoo::alexnet::AlexnetConfig;
+pub use zoo::common::Stem;
+pub use zoo::densenet::DensenetConfig;
+pub use zoo::googlenet::GooglenetConfig;
+pub use zoo::inception_v3::InceptionV3Config;
 pub use zoo::lenet5::Lenet5Config;
 pub use zoo::residual::ResidualConfig;
 pub use zoo::resnet::ResnetConfig;
 pub use zoo::sample_cnn::SampleCnnConfig;
+pub use zoo::squeezenet::SqueezenetConfig;
+pub use zoo::vgg::VggConfig;
+pub use zoo::wide_resnet::WideResnetConfig;

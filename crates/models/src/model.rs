@@ -110,12 +110,12 @@ pub trait Architecture {
 }
 
 macro_rules! models {
-    ($($(#[$doc:meta])* $text:literal $name:ident($config:ty) $size:expr;)*) => {
+    ($($(#[doc = $doc:literal])* $text:literal $name:ident($config:ty) $size:expr;)*) => {
         /// Which model, and its params.
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
         #[serde(tag = "name", deny_unknown_fields)]
         pub enum ModelConfig {
-            $($(#[$doc])* #[serde(rename = $text)] $name($config),)*
+            $($(#[doc = $doc])* #[serde(rename = $text)] $name($config),)*
         }
 
         impl ModelConfig {
@@ -132,6 +132,11 @@ macro_rules! models {
             /// The model's name in pipeline files.
             pub fn name(&self) -> &'static str {
                 match self {$( Self::$name(_) => $text, )*}
+            }
+
+            /// What it is, in a sentence.
+            pub fn doc(&self) -> &'static str {
+                match self {$( Self::$name(_) => concat!($($doc),*).trim_ascii(), )*}
             }
 
             /// How weights are drawn where a layer doesn't say.

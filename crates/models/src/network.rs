@@ -86,7 +86,7 @@ impl AnyTensor {
         }
     }
 
-    fn gradient(&self, gradients: &mut Gradients) -> Option<Tensor<1>> {
+    pub(crate) fn gradient(&self, gradients: &mut Gradients) -> Option<Tensor<1>> {
         each!(self, x => x.grad_remove(gradients).map(flat))
     }
 }

@@ -38,6 +38,13 @@ impl Summary {
         self.layers.iter().map(|layer| layer.multiply_adds).sum()
     }
 
+    /// Values that convolutions and linear layers make of one image: what timm and fvcore count as
+    /// "activations".
+    pub fn layer_activations(&self) -> u64 {
+        let working = self.layers.iter().filter(|layer| layer.multiply_adds > 0);
+        working.map(|layer| layer.output.iter().product::<usize>() as u64).sum()
+    }
+
     /// Floating-point operations of one image's forward pass: two a multiply-add.
     pub fn flops(&self) -> u64 {
         2 * self.multiply_adds()

@@ -170,26 +170,31 @@ impl<'s> Writer<'s> {
 
     fn variants(&mut self, tag: &'s str, variants: Vec<Variant<'s>>) {
         let _ = writeln!(self.out, "| `{tag}` | | keys |\n|---|---|---|");
-        let mut tables = Vec::new();
+        // Variants whose keys are the same in every word share one table.
+        let mut tables: Vec<(Vec<&str>, Object<'s>)> = Vec::new();
         for variant in variants {
             let object = form::object(variant.schema);
-            let keys: Vec<String> = object
-                .properties
-                .into_iter()
-                .flat_map(serde_json::Map::keys)
-                .filter(|key| *key != tag)
-                .map(|key| format!("`{key}`"))
-                .collect();
+            let keys: Vec<String> = keys_but(tag, &object).map(|(key, _)| format!("`{key}`")).collect();
+            let alike = |other: &Object<'s>| {
+                keys_but(tag, other).eq(keys_but(tag, &object)) && other.required == object.required
+            };
             let doc = variant.doc.map(sentence).unwrap_or_default();
-            let listed = if keys.is_empty() { "–".to_owned() } else { keys.join(", ") };
+            let listed = match tables.iter_mut().find(|(_, other)| alike(other)) {
+                _ if keys.is_empty() => "–".to_owned(),
+                Some((names, _)) => {
+                    names.push(variant.name);
+                    format!("as `{}`", names[0])
+                }
+                None => {
+                    tables.push((vec![variant.name], object));
+                    keys.join(", ")
+                }
+            };
             let _ = writeln!(self.out, "| `{}` | {} | {listed} |", variant.name, cell(&doc));
-            if !keys.is_empty() {
-                tables.push((variant.name, object));
-            }
         }
         self.out.push('\n');
-        for (name, object) in tables {
-            let _ = writeln!(self.out, "`{tag}: {name}`\n");
+        for (names, object) in tables {
+            let _ = writeln!(self.out, "`{tag}: {}`\n", names.join("`, `"));
             self.keys("key", &object, Some(tag));
         }
     }
@@ -258,6 +263,11 @@ impl<'s> Writer<'s> {
         }
         format!("{text} *{title}*")
     }
+}
+
+/// The keys of a variant, without the one that says which it is.
+fn keys_but<'s>(tag: &str, object: &Object<'s>) -> impl Iterator<Item = (&'s String, &'s Json)> {
+    object.properties.into_iter().flatten().filter(move |(key, _)| *key != tag)
 }
 
 /// The name of the type that `schema` refers to, through `anyOf` with null as well.

@@ -6,6 +6,7 @@ mod diff;
 mod gc;
 mod graph;
 mod init;
+mod model;
 mod run;
 mod runs;
 mod show;
@@ -82,6 +83,7 @@ pub fn call(command: &Command) -> Exit {
         Command::Gc(args) => gc::call(args),
         Command::Verify(args) => verify::call(args),
         Command::Init(args) => init::call(args),
+        Command::Model(args) => model::call(args),
         Command::Completions(args) => completions::call(args),
     };
     outcome.unwrap_or_else(|complaint| {

@@ -72,6 +72,7 @@ impl Writer<'_> {
         if let Some(items) = schema.get("items") {
             return self.inside(self.resolved(items), indent, depth, out);
         }
+        let mut before: Vec<(String, &Value)> = Vec::new();
         for variant in variants(schema) {
             let variant = self.resolved(variant);
             let Some(name) = tag(variant) else {
@@ -82,7 +83,13 @@ impl Writer<'_> {
             };
             out.push_str(&format!("{indent}{}\n", self.style.paint(Tone::Notice, &format!("name: {name}"))));
             out.push_str(&wrapped(text(variant, "description"), &format!("{indent}    ")));
-            self.fields(variant, &format!("{indent}    "), depth + 1, out);
+            match before.iter().find(|(_, other)| same_keys(other, variant)) {
+                Some((first, _)) => out.push_str(&format!("{indent}    params as `{first}`\n")),
+                None => {
+                    self.fields(variant, &format!("{indent}    "), depth + 1, out);
+                    before.push((name, variant));
+                }
+            }
         }
         if variants(schema).is_empty() {
             self.fields(schema, indent, depth, out);
@@ -157,6 +164,17 @@ fn tag(variant: &Value) -> Option<String> {
     Some(name.get("const")?.as_str()?.to_owned())
 }
 
+/// Whether two variants differ in their names alone, and have keys at all.
+fn same_keys(a: &Value, b: &Value) -> bool {
+    let keys = |variant: &Value| {
+        let mut keys = variant.get("properties").and_then(Value::as_object).cloned().unwrap_or_default();
+        keys.remove("name");
+        keys
+    };
+    let own = keys(a);
+    !own.is_empty() && own == keys(b)
+}
+
 fn is_null(schema: &Value) -> bool {
     schema.get("type").is_some_and(|name| name == "null")
 }
@@ -219,6 +237,23 @@ fn wrapped(text: &str, indent: &str) -> String {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn variants_with_the_same_keys_are_explained_once() {
+        let variant = |name: &str, least: u32| {
+            json!({ "description": format!("Of {name}."), "properties": {
+                "name": { "const": name },
+                "width": { "type": "integer", "minimum": least, "description": "Channels." },
+            } })
+        };
+        let root = json!({ "properties": { "model": {
+            "oneOf": [variant("a18", 1), variant("a34", 1), variant("b", 2)],
+        } } });
+        let mut out = String::new();
+        Writer { root: &root, style: Style::plain() }.fields(&root, "", 0, &mut out);
+        assert_eq!(out.matches("Channels.").count(), 2, "{out}");
+        assert!(out.contains("name: a34\n        Of a34.\n        params as `a18`\n"), "{out}");
+    }
 
     #[test]
     fn forms_read_as_words() {

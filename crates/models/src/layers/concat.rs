@@ -51,7 +51,7 @@ impl Layer for PadChannels {
     fn forward(&self, mut inputs: Vec<Batch>, _: &Given<'_>) -> Batch {
         let x = inputs.remove(0).map();
         let [n, _, h, w] = x.dims();
-        let zeros = |channels: usize| Tensor::<4>::zeros([n, channels, h, w], &x.device());
+        let zeros = |channels: usize| Tensor::<4>::zeros([n, channels, h, w], (&x.device(), x.dtype()));
         let parts = [(self.before > 0).then(|| zeros(self.before)), Some(x.clone())];
         let after = (self.after > 0).then(|| zeros(self.after));
         Batch::Map(Tensor::cat(parts.into_iter().chain([after]).flatten().collect(), 1))

@@ -38,7 +38,7 @@ impl Pointwise for Masked<'_> {
         let shape = x.dims();
         match self.0.mask(self.1.name, self.1.mode, shape.iter().product()) {
             Some(mask) => {
-                let mask = Tensor::from_data(TensorData::new(mask, shape), &x.device());
+                let mask = Tensor::from_data(TensorData::new(mask, shape), (&x.device(), x.dtype()));
                 x * mask
             }
             None => x,

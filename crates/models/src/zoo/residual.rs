@@ -9,7 +9,7 @@
 //! block by what it sees of the whole image.
 //!
 //! Names, order and first weights are torchvision's; those of SE-ResNet-50 are timm's `seresnet50`
-//! (not `legacy_seresnet50`).
+//! (not `legacy_seresnet50`), where `zero_init` is the default.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -184,7 +184,10 @@ fn excite(net: &mut Builder, name: &str, x: Value) -> Value {
     for (part, outputs, activation) in
         [("fc1", squeezed, Activation::Relu), ("fc2", channels, Activation::Sigmoid)]
     {
+        let inputs = net.channels(y) as f64;
         y = net.conv(&format!("{name}.se.{part}"), y, Conv::new(outputs, 1));
+        // timm's rule leaves these biases as torch draws them.
+        net.draw(y, "bias", Distribution::Uniform(inputs.powf(-0.5)));
         y = net.act(y, activation);
     }
     let factors = net.flatten(y);
