@@ -1,6 +1,6 @@
 //! How long a training step, or a forward pass of inference, takes:
 //!
-//! `step [--infer] [--reference] DEVICE MODEL BATCH SIDE STEPS`, MODEL as in a pipeline file but
+//! `step [--infer] [--reference] [--bf16] DEVICE MODEL BATCH SIDE STEPS`, MODEL as in a pipeline file but
 //! in JSON: `'{"name": "resnet18", "width": 16, "stem": "small"}'`.
 //!
 //! A step is forward, cross-entropy, backward, SGD with momentum, on random images of 10 classes;
@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use burn::tensor::activation::log_softmax;
 use burn::tensor::{Tensor, TensorData};
-use peregrine_models::{Engine, InputShape, Mode, Model, ModelConfig, device, map_parameters};
+use peregrine_models::{Engine, InputShape, Mode, Model, ModelConfig, Precision, device, map_parameters};
 use peregrine_pipeline::Seed;
 
 fn main() {
@@ -20,7 +20,7 @@ fn main() {
         std::env::args().skip(1).partition(|a| a.starts_with("--"));
     let has = |flag: &str| flags.iter().any(|f| f == flag);
     let [device, model, batch, side, steps] = &args[..] else {
-        panic!("step [--infer] [--reference] DEVICE MODEL BATCH SIDE STEPS")
+        panic!("step [--infer] [--reference] [--bf16] DEVICE MODEL BATCH SIDE STEPS")
     };
     let [batch, side, steps] = [batch, side, steps].map(|a| a.parse::<usize>().unwrap());
     let config: ModelConfig = serde_json::from_str(model).unwrap();
@@ -30,6 +30,9 @@ fn main() {
     let mut model = config.build(shape, 10, Seed(0), &on).unwrap();
     if has("--reference") {
         model = model.with_engine(Engine::Reference);
+    }
+    if has("--bf16") {
+        model = model.with_precision(Precision::Bf16);
     }
     let random: Vec<f32> =
         (0..batch * 3 * side * side).map(|i| (0.37 * (i % 9973) as f32).sin() * 1.4).collect();
