@@ -1,7 +1,7 @@
 //! The params of the kind `train`: everything a training depends on besides its images and seed.
 
 use peregrine_augment::Sampler;
-use peregrine_models::ModelConfig;
+use peregrine_models::{ModelConfig, Precision};
 use peregrine_pipeline::ParamProblem;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -41,6 +41,10 @@ pub struct TrainConfig {
     /// shortened to it. Absent: any.
     #[schemars(range(min = 1e-6, max = 1e6))]
     pub clip_grad_norm: Option<f64>,
+    /// The numbers that the large products are computed in: `f32`, or `bf16`, about half as long,
+    /// on the device `libtorch`.
+    #[serde(skip_serializing_if = "Precision::is_default")]
+    pub precision: Precision,
     /// How the network of the input `init` is fine-tuned. Absent: all of it at one rate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transfer: Option<Transfer>,
@@ -85,6 +89,7 @@ impl Default for TrainConfig {
             warmup: Warmup::default(),
             loss: LossConfig::default(),
             clip_grad_norm: None,
+            precision: Precision::default(),
             transfer: None,
             metric: Monitor::default(),
             early_stopping: None,

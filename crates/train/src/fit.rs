@@ -63,6 +63,14 @@ pub enum FitError {
         /// What to do.
         remedy: &'static str,
     },
+    /// The device can't compute in these numbers.
+    #[error(
+        "device `{device}` does not train in `bf16` (leave `precision` out, or choose `--device libtorch`)"
+    )]
+    Precision {
+        /// The device's name.
+        device: String,
+    },
     /// Fresh weights would be frozen, or held where they are.
     #[error(
         "`transfer` holds weights where they are, but they would be random ones (connect the input \

@@ -42,6 +42,9 @@ impl<'a> Plan<'a> {
         check(data, config)?;
         let meta = &data.train.meta;
         let device = peregrine_models::device::device(&cx.device)?;
+        if !config.precision.is_on(&device) {
+            return Err(FitError::Precision { device: cx.device.clone() }.into());
+        }
         let autodiff = device.clone().autodiff();
         // The policy's numbers were resolved on the images that it was made for; pretrained weights
         // expect those that they were trained with.

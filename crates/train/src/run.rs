@@ -126,6 +126,7 @@ impl Run {
 
     /// Freezes and frees what the running epoch asks for.
     pub(crate) fn begin_epoch(&mut self, plan: &Plan) {
+        self.model = self.model.clone().with_precision(plan.config.precision);
         if let Some(tuning) = &plan.tuning {
             let Position { epoch, step, .. } = self.position;
             tuning.prepare(&mut self.model, epoch);

@@ -1,3 +1,5 @@
+//! Fine-tuning, and the numbers that training computes in.
+
 use std::collections::BTreeMap;
 
 use peregrine_pipeline::Artifact as _;
@@ -124,4 +126,12 @@ fn freezing_random_weights_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let error = fit(&data(), &config, &context(dir.path(), u64::MAX)).unwrap_err();
     assert!(error.to_string().contains("connect the input `init`"), "{error:#}");
+}
+
+#[test]
+fn bfloat16_is_refused_on_flex_before_the_first_step() {
+    let config = TrainConfig { precision: peregrine_models::Precision::Bf16, ..config(resnet(), 0) };
+    let dir = tempfile::tempdir().unwrap();
+    let error = fit(&data(), &config, &context(dir.path(), u64::MAX)).unwrap_err();
+    assert!(error.to_string().contains("`flex` does not train in `bf16`"), "{error:#}");
 }
