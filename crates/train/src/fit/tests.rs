@@ -355,7 +355,7 @@ fn without_a_policy_images_are_normalized_as_the_pretrained_weights_expect() {
     let mut init = straight(&TrainConfig { epochs: 1, ..config(resnet(), 1) }).last;
     (init.preprocessing.mean, init.preprocessing.std) = (vec![0.25], vec![0.125]);
     let dir = tempfile::tempdir().unwrap();
-    let again = Data { init: Some(init.clone()), ..data() };
+    let again = Data { init: Some(init.clone()), policy: None, ..data() };
     let config = TrainConfig { epochs: 1, ..config(resnet(), 1) };
     let fitted = fit(&again, &config, &context(dir.path(), u64::MAX)).unwrap();
     assert_eq!(fitted.last.preprocessing, init.preprocessing);
