@@ -1,7 +1,8 @@
 """PyTorch's side of step.sh: one training step, or one forward pass of inference, eager.
-step_peer.py [--infer] [--channels-last] [--bf16] MODEL WIDTH BATCH SIDE STEPS
+step_peer.py [--infer] [--channels-last] [--bf16] [--threads N] MODEL WIDTH BATCH SIDE STEPS
 MODEL is resnet18 (with a 3x3 stem where SIDE is below 64) or mobilenet_v2, as torchvision has them; WIDTH is the first
-stage's channels of the ResNet. Prints the median and the least of all but the first step in milliseconds."""
+stage's channels of the ResNet. Prints the median and the least of all but the first step in milliseconds, and the median of the
+processor time of all threads."""
 import argparse
 import time
 
@@ -74,10 +75,12 @@ def train():
 
 step = infer if args.infer else train
 model.train(not args.infer)
-times = []
+times, work = [], []
 for _ in range(args.steps + 1):
-    start = time.perf_counter()
+    start, busy = time.perf_counter(), time.process_time()
     step()
     times.append((time.perf_counter() - start) * 1e3)
-times = sorted(times[1:])
-print(f"torch {torch.__version__}: median {times[len(times) // 2]:.1f} ms, least {times[0]:.1f} ms")
+    work.append((time.process_time() - busy) * 1e3)
+times, work = sorted(times[1:]), sorted(work[1:])
+middle = len(times) // 2
+print(f"torch {torch.__version__}: median {times[middle]:.1f} ms, least {times[0]:.1f} ms, processor {work[middle]:.1f} ms")

@@ -5,7 +5,8 @@
 //!
 //! A step is forward, cross-entropy, backward, SGD with momentum, on random images of 10 classes;
 //! one of inference ends when the logits are there. Prints the median and the least of all but
-//! the first step in milliseconds, and of a training step where the time goes.
+//! the first step in milliseconds, the median of the processor time of all threads (where the
+//! system tells it), and of a training step where the time goes.
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
 use std::time::Instant;
@@ -38,9 +39,9 @@ fn main() {
         (0..batch * 3 * side * side).map(|i| (0.37 * (i % 9973) as f32).sin() * 1.4).collect();
     let images = Tensor::<4>::from_data(TensorData::new(random, [batch, 3, side, side]), &place.device());
     let mut state = Vec::new();
-    let mut times = Vec::new();
+    let (mut times, mut work) = (Vec::new(), Vec::new());
     for step in 0..=steps {
-        let start = Instant::now();
+        let (start, busy) = (Instant::now(), processor());
         let parts = if has("--infer") {
             model.forward(images.clone(), &Mode::Eval).into_data();
             [0.0; 3]
@@ -50,17 +51,28 @@ fn main() {
             parts
         };
         times.push((start.elapsed().as_secs_f64() * 1e3, parts));
+        work.push(processor() - busy);
     }
     times.remove(0);
+    work.remove(0);
+    work.sort_by(f64::total_cmp);
     times.sort_by(|a, b| a.0.total_cmp(&b.0));
     let (median, [forward, backward, update]) = times[times.len() / 2];
     println!(
-        "{device} {} batch {batch} side {side}: median {median:.1} ms, least {:.1} ms, n {} \
-         (forward {forward:.1}, backward {backward:.1}, update {update:.1})",
+        "{device} {} batch {batch} side {side}: median {median:.1} ms, least {:.1} ms, \
+         processor {:.1} ms, n {} (forward {forward:.1}, backward {backward:.1}, update {update:.1})",
         config.name(),
         times[0].0,
+        work[work.len() / 2],
         times.len()
     );
+}
+
+/// Milliseconds for which threads of this process were on a processor; 0 where nothing tells.
+fn processor() -> f64 {
+    let Ok(threads) = std::fs::read_dir("/proc/self/task") else { return 0.0 };
+    let told = threads.flatten().filter_map(|t| std::fs::read_to_string(t.path().join("schedstat")).ok());
+    told.filter_map(|line| line.split(' ').next()?.parse::<f64>().ok()).sum::<f64>() / 1e6
 }
 
 /// One step, and the milliseconds of its parts.
