@@ -24,6 +24,7 @@ mod golden_tests;
 mod layer_tests;
 #[cfg(test)]
 mod zoo_tests;
+mod zoo_b_tests;
 
 pub use checkpoint::{Checkpoint, CheckpointError, CheckpointMetric, Preprocessing};
 pub use device::{DeviceError, ResolvedDevice};
@@ -43,6 +44,7 @@ pub use zoo::densenet::DensenetConfig;
 pub use zoo::googlenet::GooglenetConfig;
 pub use zoo::inception_v3::InceptionV3Config;
 pub use zoo::lenet5::Lenet5Config;
+pub use zoo::mobilenet_v2::MobilenetV2Config;
 pub use zoo::residual::ResidualConfig;
 pub use zoo::resnet::ResnetConfig;
 pub use zoo::sample_cnn::SampleCnnConfig;

@@ -15,6 +15,7 @@ use crate::zoo::densenet::{self, DensenetConfig};
 use crate::zoo::googlenet::GooglenetConfig;
 use crate::zoo::inception_v3::InceptionV3Config;
 use crate::zoo::lenet5::Lenet5Config;
+use crate::zoo::mobilenet_v2::MobilenetV2Config;
 use crate::zoo::residual::{self, ResidualConfig};
 use crate::zoo::resnet::ResnetConfig;
 use crate::zoo::sample_cnn::SampleCnnConfig;
@@ -211,6 +212,8 @@ models! {
     "densenet169" Densenet169(DensenetConfig) densenet::DENSENET169;
     /// SqueezeNet 1.1 (Iandola et al. 2016).
     "squeezenet1_1" Squeezenet11(SqueezenetConfig) ();
+    /// MobileNetV2 (Sandler et al. 2018).
+    "mobilenet_v2" MobilenetV2(MobilenetV2Config) ();
 }
 
 /// The largest side that is tried to tell the least one a model takes.

@@ -6,6 +6,8 @@ pub mod densenet;
 pub mod googlenet;
 pub mod inception_v3;
 pub mod lenet5;
+pub mod mobilenet_v2;
+pub mod parts;
 pub mod residual;
 pub mod resnet;
 pub mod sample_cnn;
