@@ -14,8 +14,11 @@ use crate::zoo::alexnet::AlexnetConfig;
 use crate::zoo::densenet::{self, DensenetConfig};
 use crate::zoo::googlenet::GooglenetConfig;
 use crate::zoo::inception_v3::InceptionV3Config;
+use crate::zoo::efficientnet::{self, EfficientnetConfig};
 use crate::zoo::lenet5::Lenet5Config;
 use crate::zoo::mobilenet_v2::MobilenetV2Config;
+use crate::zoo::mobilenet_v3::{self, MobilenetV3Config};
+use crate::zoo::regnet::{self, RegnetConfig};
 use crate::zoo::residual::{self, ResidualConfig};
 use crate::zoo::resnet::ResnetConfig;
 use crate::zoo::sample_cnn::SampleCnnConfig;
@@ -214,6 +217,24 @@ models! {
     "squeezenet1_1" Squeezenet11(SqueezenetConfig) ();
     /// MobileNetV2 (Sandler et al. 2018).
     "mobilenet_v2" MobilenetV2(MobilenetV2Config) ();
+    /// MobileNetV3-Large (Howard et al. 2019).
+    "mobilenet_v3_large" MobilenetV3Large(MobilenetV3Config) mobilenet_v3::LARGE;
+    /// MobileNetV3-Small (Howard et al. 2019).
+    "mobilenet_v3_small" MobilenetV3Small(MobilenetV3Config) mobilenet_v3::SMALL;
+    /// EfficientNet-B0 (Tan and Le 2019).
+    "efficientnet_b0" EfficientnetB0(EfficientnetConfig) efficientnet::B0;
+    /// EfficientNet-B1 (Tan and Le 2019).
+    "efficientnet_b1" EfficientnetB1(EfficientnetConfig) efficientnet::B1;
+    /// EfficientNet-B2 (Tan and Le 2019).
+    "efficientnet_b2" EfficientnetB2(EfficientnetConfig) efficientnet::B2;
+    /// EfficientNet-B3 (Tan and Le 2019).
+    "efficientnet_b3" EfficientnetB3(EfficientnetConfig) efficientnet::B3;
+    /// EfficientNet-Lite0, without squeeze and excitation.
+    "efficientnet_lite0" EfficientnetLite0(EfficientnetConfig) efficientnet::LITE0;
+    /// RegNetX-400MF (Radosavovic et al. 2020).
+    "regnet_x_400mf" RegnetX400mf(RegnetConfig) regnet::X_400MF;
+    /// RegNetY-400MF, with squeeze and excitation (Radosavovic et al. 2020).
+    "regnet_y_400mf" RegnetY400mf(RegnetConfig) regnet::Y_400MF;
 }
 
 /// The largest side that is tried to tell the least one a model takes.

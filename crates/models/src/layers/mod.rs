@@ -16,6 +16,7 @@ pub mod activation;
 pub mod add;
 pub mod concat;
 pub mod conv;
+pub mod drop_path;
 pub mod dropout;
 pub mod linear;
 pub mod norm;
@@ -173,6 +174,7 @@ layers! {
     Flatten(pool::Flatten),
     Subsample(pool::Subsample),
     Dropout(dropout::Dropout),
+    DropPath(drop_path::DropPath),
     Add(add::Add),
     Scale(add::Scale),
     Concat(concat::Concat),

@@ -3,6 +3,8 @@
 
 use crate::builder::{Builder, Value};
 use crate::init::Init;
+use crate::layers::drop_path::DropPath;
+use crate::layers::pool::AdaptiveAverage;
 use crate::layers::{Activation, BatchNorm, Conv};
 use crate::zoo::common::Stem;
 
@@ -50,12 +52,6 @@ impl Style {
         let x = self.linear(net, [&format!("{name}.0"), &format!("{name}.1")], x, conv);
         net.act(x, self.activation)
     }
-
-    #[allow(dead_code)]
-    /// As [`conv`](Style::conv) without activation.
-    pub(crate) fn project(self, net: &mut Builder, name: &str, x: Value, conv: Conv) -> Value {
-        self.linear(net, [&format!("{name}.0"), &format!("{name}.1")], x, conv)
-    }
 }
 
 /// A square convolution padded so that stride 1 keeps the size.
@@ -74,6 +70,37 @@ pub(crate) const HEAD: Init = Init::Normal;
 /// Refuses a `width` outside 0.1 to 8.
 pub(crate) fn check_width(net: &mut Builder, width: f64) {
     net.require((0.1..=8.0).contains(&width), || format!("`width` is {width} (0.1 to 8)"));
+}
+
+/// Squeeze and excitation (Hu et al. 2018): the channels' means, through `squeezed` values, become
+/// factors of the channels; torchvision's `SqueezeExcitation`, `fc1` and `fc2` below `name`.
+pub(crate) fn squeeze_excite(
+    net: &mut Builder,
+    name: &str,
+    x: Value,
+    squeezed: usize,
+    [inner, outer]: [Activation; 2],
+) -> Value {
+    let channels = net.channels(x);
+    let y = net.layer("", AdaptiveAverage { size: [1, 1] }, &[x]);
+    let y = net.conv(&format!("{name}.fc1"), y, Conv::new(squeezed, 1));
+    let y = net.act(y, inner);
+    let y = net.conv(&format!("{name}.fc2"), y, Conv::new(channels, 1));
+    let y = net.act(y, outer);
+    let factors = net.flatten(y);
+    net.scale(x, factors)
+}
+
+/// `x` plus `branch`, which while training is left out of an image with probability `p`; `name`
+/// keys the draws.
+pub(crate) fn residual(net: &mut Builder, name: &str, x: Value, branch: Value, p: f64) -> Value {
+    let branch = if p > 0.0 { net.layer(name, DropPath { p }, &[branch]) } else { branch };
+    net.add(branch, x)
+}
+
+/// Refuses a `drop_path` outside 0 to 1.
+pub(crate) fn check_drop_path(net: &mut Builder, p: f64) {
+    net.require((0.0..=1.0).contains(&p), || format!("`drop_path` is {p} (0 to 1)"));
 }
 
 #[cfg(test)]
