@@ -23,8 +23,9 @@ mod golden_tests;
 #[cfg(test)]
 mod layer_tests;
 #[cfg(test)]
-mod zoo_tests;
 mod zoo_b_tests;
+#[cfg(test)]
+mod zoo_tests;
 
 pub use checkpoint::{Checkpoint, CheckpointError, CheckpointMetric, Preprocessing};
 pub use device::{DeviceError, ResolvedDevice};

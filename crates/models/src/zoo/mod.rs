@@ -3,9 +3,9 @@
 pub mod alexnet;
 pub mod common;
 pub mod densenet;
+pub mod efficientnet;
 pub mod googlenet;
 pub mod inception_v3;
-pub mod efficientnet;
 pub mod lenet5;
 pub mod mobilenet_v2;
 pub mod mobilenet_v3;
