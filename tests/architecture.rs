@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::support::workspace;
 
 /// The crates by layer: a crate uses lower layers only.
-const LAYERS: [(&str, u32); 11] = [
+const LAYERS: [(&str, u32); 12] = [
     ("pixels", 0),
     ("kernels", 0),
     ("pipeline", 0),
