@@ -4,6 +4,8 @@
 //! Shape and size follow cleanvision 0.3.7. Gray is told from the pixels and not from the file's
 //! mode, and is odd only where most images are in colour. Frames are our own check.
 
+use std::ops::Range;
+
 use super::Clean;
 use super::examine::Examined;
 use super::judge::{Bench, Flag, Found};
@@ -13,8 +15,17 @@ use crate::manifest::ImageRecord;
 /// The share of framed images beyond which frames are usual: things cut out closely on a plain
 /// background seem to have them.
 const USUAL: f64 = 0.25;
-/// By how many levels the pixels of a bar may differ from its mean.
-const TOLERANCE: i32 = 10;
+/// By how many levels the pixels of a bar may differ from its colour: compression does that, above all
+/// in small pictures.
+const TOLERANCE: i32 = 16;
+/// The share of the pixels of a bar's line that may differ by more.
+const MIXED: f64 = 0.06;
+/// By how many levels the colours of opposite bars may differ.
+const APART: i32 = 10;
+/// Within how many lines a bar ends: a resized or compressed edge takes some.
+const EDGE: usize = 3;
+/// The share of the line behind a bar that is of another colour.
+const STEP: f64 = 0.85;
 /// Channels that differ by less than this, in 0..1, are no colour: JPEG files of gray pictures have it.
 const COLOUR: f64 = 0.03;
 
@@ -31,60 +42,94 @@ pub(super) fn colour(histogram: &[u32; 256]) -> f64 {
     0.0
 }
 
+/// A bar at one side of a picture.
+#[derive(Clone, Copy)]
+struct Bar {
+    /// How many lines of one colour there are from the first on; all of them in a flat picture.
+    lines: usize,
+    colour: [i32; 3],
+}
+
 /// The share of the height that bars of one colour take at the top and the bottom, and that of the
-/// width at the left and the right. A bar ends at a straight edge: a plain background around a thing
-/// is none.
+/// width at the left and the right. A bar ends at once and along the whole picture: a sky that ends
+/// where a thing begins is none.
 pub(super) fn bars(pixels: &Pixels) -> (f64, f64) {
-    let both = |lines: usize, length: usize, at: &dyn Fn(usize, usize) -> usize| {
-        let first = bar(pixels, lines, length, at);
-        let last = bar(pixels, lines, length, &|line, place| at(lines - 1 - line, place));
-        match (first, last) {
-            (Some((first, one)), Some((last, other))) if alike(one, other) => {
-                (first + last) as f64 / lines as f64
-            }
-            _ => 0.0,
-        }
-    };
     let (width, height) = (pixels.width as usize, pixels.height as usize);
+    let down = |line: usize, place: usize| line * width + place;
+    let across = |line: usize, place: usize| place * width + line;
+    let (top, bottom) = both(pixels, height, width, &down);
+    let (left, right) = both(pixels, width, height, &across);
+    // What lies beside a bar of the other two sides tells nothing.
+    let within = |one: Bar, other: Bar, length: usize| {
+        let frame = one.lines > 0 && other.lines > 0 && one.lines + other.lines < length;
+        if frame { one.lines..length - other.lines } else { 0..length }
+    };
+    let share = |(first, last): (Bar, Bar), lines: usize, places: Range<usize>, at: &At| {
+        let found = first.lines > 0
+            && last.lines > 0
+            && first.lines + last.lines < lines
+            && alike(first.colour, last.colour)
+            && ends(pixels, first, lines, places.clone(), at)
+            && ends(pixels, last, lines, places, &|line, place| at(lines - 1 - line, place));
+        if found { (first.lines + last.lines) as f64 / lines as f64 } else { 0.0 }
+    };
     (
-        both(height, width, &|line, place| line * width + place),
-        both(width, height, &|line, place| place * width + line),
+        share((top, bottom), height, within(left, right, width), &down),
+        share((left, right), width, within(top, bottom, height), &across),
     )
 }
 
-fn alike(one: [i32; 3], other: [i32; 3]) -> bool {
-    one.iter().zip(&other).all(|(one, other)| (one - other).abs() <= 2 * TOLERANCE)
+/// The index of the pixel of a line and a place in it.
+type At<'a> = dyn Fn(usize, usize) -> usize + 'a;
+
+/// What there is of one colour from the first line and from the last line on.
+fn both(pixels: &Pixels, lines: usize, length: usize, at: &At) -> (Bar, Bar) {
+    let first = bar(pixels, lines, length, at);
+    // Most pictures have none: don't look at the other side then.
+    let last = if first.lines == 0 {
+        first
+    } else {
+        bar(pixels, lines, length, &|line, place| at(lines - 1 - line, place))
+    };
+    (first, last)
 }
 
-/// How many lines of one colour there are from the first on, and their colour; none when there are
-/// none, when all are, or when they don't end at a straight edge. `at` is the index of a pixel.
-fn bar(
-    pixels: &Pixels,
-    lines: usize,
-    length: usize,
-    at: &dyn Fn(usize, usize) -> usize,
-) -> Option<(usize, [i32; 3])> {
-    let channels = usize::from(pixels.channels);
-    let pixel = |line, place| {
-        let start = at(line, place) * channels;
-        let value = |channel: usize| i32::from(pixels.data[start + channel.min(channels - 1)]);
-        [value(0), value(1), value(2)]
+fn bar(pixels: &Pixels, lines: usize, length: usize, at: &At) -> Bar {
+    let middle = |channel: usize| {
+        let mut values: Vec<i32> = (0..length).map(|place| pixel(pixels, at(0, place))[channel]).collect();
+        values.sort_unstable();
+        values.get(length / 2).copied().unwrap_or(0)
     };
-    let mut mean = [0; 3];
-    for place in 0..length {
-        mean.iter_mut().zip(pixel(0, place)).for_each(|(sum, value)| *sum += value);
-    }
-    let mean = mean.map(|sum| sum / length.max(1) as i32);
-    let differs =
-        |value: [i32; 3]| value.iter().zip(&mean).any(|(value, mean)| (value - mean).abs() > TOLERANCE);
-    let differing = |line| (0..length).filter(|&place| differs(pixel(line, place))).count();
-    let count = (0..lines).take_while(|&line| 50 * differing(line) <= length).count();
-    if count == 0 || count == lines {
-        return None;
-    }
-    // A resized or compressed edge takes up to three lines.
-    let edge = (count..lines.min(count + 3)).any(|line| 5 * differing(line) >= 2 * length);
-    edge.then_some((count, mean))
+    let colour = [middle(0), middle(1), middle(2)];
+    let of_one_colour = |line: usize| {
+        let places = 0..length;
+        let others = places.filter(|&place| differs(pixel(pixels, at(line, place)), colour)).count();
+        others as f64 <= MIXED * length as f64
+    };
+    Bar { lines: (0..lines).take_while(|&line| of_one_colour(line)).count(), colour }
+}
+
+/// Whether another colour begins within [`EDGE`] lines after the bar, at nearly all of `places`.
+fn ends(pixels: &Pixels, bar: Bar, lines: usize, places: Range<usize>, at: &At) -> bool {
+    let length = places.len();
+    (bar.lines..lines.min(bar.lines + EDGE)).any(|line| {
+        let others = places.clone().filter(|&place| differs(pixel(pixels, at(line, place)), bar.colour));
+        others.count() as f64 >= STEP * length as f64
+    })
+}
+
+fn pixel(pixels: &Pixels, index: usize) -> [i32; 3] {
+    let channels = usize::from(pixels.channels);
+    let value = |channel: usize| i32::from(pixels.data[index * channels + channel.min(channels - 1)]);
+    [value(0), value(1), value(2)]
+}
+
+fn differs(value: [i32; 3], colour: [i32; 3]) -> bool {
+    value.iter().zip(&colour).any(|(value, colour)| (value - colour).abs() > TOLERANCE)
+}
+
+fn alike(one: [i32; 3], other: [i32; 3]) -> bool {
+    one.iter().zip(&other).all(|(one, other)| (one - other).abs() <= APART)
 }
 
 /// The shorter side over the longer one.

@@ -1,11 +1,12 @@
 //! Images unlike all others, without a network: how far each is from its nearest neighbours, by layout
-//! of brightness and colour, edges, histogram, size and shape.
+//! of brightness and colour, edges, histogram, fineness, colourfulness, size and shape. Each of these
+//! counts the same, however many numbers describe it.
 //!
 //! The distance counts as it is, relative to the median image's. Relative to the neighbours' own
 //! distances (local outlier factor) it was worse on planted images: sets with clusters (frames of
 //! videos) make whatever lies beside a cluster an outlier.
 
-use peregrine_pixels::measure::square_distance;
+use peregrine_pixels::measure::{laplacian, square_distance};
 use rayon::prelude::*;
 
 use super::examine::Examined;
@@ -16,8 +17,12 @@ use crate::manifest::ImageRecord;
 
 /// With how many images each is compared at most: beyond that an evenly spaced part of all.
 const REFERENCES: usize = 4096;
-/// How many neighbours count; more than planted strangers usually have of each other.
-const NEIGHBOURS: usize = 30;
+/// How many neighbours count; more than strangers usually have of each other.
+const NEIGHBOURS: usize = 50;
+/// How much the directions of edges and the layout of colours count, where other blocks of features count 1.
+/// Chosen on strangers other than those of the tests.
+const EDGES: f32 = 3.0;
+const COLOURS: f32 = 0.5;
 /// The fewest images of which one can be unlike the others.
 const FEWEST: usize = 50;
 const SIDE: usize = SMALL as usize;
@@ -31,8 +36,10 @@ pub(super) fn grades(seen: &[Result<Examined, Unreadable>]) -> Vec<Option<f64>> 
     if readable.len() < FEWEST {
         return vec![None; seen.len()];
     }
-    let mut features: Vec<Vec<f32>> = readable.par_iter().map(|seen| describe(seen)).collect();
-    standardize(&mut features);
+    let described: Vec<Described> = readable.par_iter().map(|seen| describe(seen)).collect();
+    let weights = described.first().map(Described::weights).unwrap_or_default();
+    let mut features: Vec<Vec<f32>> = described.into_iter().map(|described| described.numbers).collect();
+    standardize(&mut features, &weights);
     let step = features.len().div_ceil(REFERENCES);
     let references: Vec<usize> = (0..features.len()).step_by(step).collect();
     let count = (NEIGHBOURS / step).max(5);
@@ -77,8 +84,8 @@ fn remoteness(features: &[Vec<f32>], index: usize, references: &[usize], count: 
     nearest.iter().map(|&square| f64::from(square).sqrt()).sum::<f64>() / nearest.len().max(1) as f64
 }
 
-/// Brings every feature to deviation 1 around its median.
-fn standardize(features: &mut [Vec<f32>]) {
+/// Brings every feature to deviation 1 around its median, times its weight.
+fn standardize(features: &mut [Vec<f32>], weights: &[f32]) {
     let count = features.len() as f64;
     let measured = |at: usize| {
         let mut values: Vec<f32> = features.iter().map(|features| features[at]).collect();
@@ -91,44 +98,73 @@ fn standardize(features: &mut [Vec<f32>]) {
     let length = features.first().map_or(0, Vec::len);
     let scales: Vec<(f32, f32)> = (0..length).into_par_iter().map(measured).collect();
     features.par_iter_mut().for_each(|features| {
-        for (feature, (median, deviation)) in features.iter_mut().zip(&scales) {
-            *feature = ((*feature - median) / deviation).clamp(-MOST, MOST);
+        for ((feature, (median, deviation)), weight) in features.iter_mut().zip(&scales).zip(weights) {
+            *feature = weight * ((*feature - median) / deviation).clamp(-MOST, MOST);
         }
     });
 }
 
-/// An image in 261 numbers.
-fn describe(seen: &Examined) -> Vec<f32> {
-    let mut features = Vec::with_capacity(261);
-    let gray: Vec<f32> = seen.small.iter().map(|&value| f32::from(value)).collect();
-    features.extend(pool(&gray, SIDE, 8).iter().map(|mean| mean / 64.0));
-    let chroma: Vec<f32> = seen.chroma.iter().map(|&value| f32::from(value) - 128.0).collect();
-    for plane in chroma.chunks(64) {
-        features.extend(pool(plane, 8, 4).iter().map(|mean| mean / 24.0));
+/// The numbers that describe an image, block by block: each block counts the same however many numbers
+/// it has, times its weight.
+struct Described {
+    numbers: Vec<f32>,
+    /// Where each block ends, and its weight.
+    blocks: Vec<(usize, f32)>,
+}
+
+impl Described {
+    fn block(&mut self, weight: f32, numbers: impl IntoIterator<Item = f32>) {
+        self.numbers.extend(numbers);
+        self.blocks.push((self.numbers.len(), weight));
     }
-    let strength = edges(&gray, &mut features);
+
+    /// By what each number is multiplied once it has deviation 1.
+    fn weights(&self) -> Vec<f32> {
+        let starts = std::iter::once(0).chain(self.blocks.iter().map(|(end, _)| *end));
+        let each = starts.zip(&self.blocks).flat_map(|(start, &(end, weight))| {
+            std::iter::repeat_n((weight / (end - start).max(1) as f32).sqrt(), end - start)
+        });
+        each.collect()
+    }
+}
+
+/// An image in 258 numbers.
+fn describe(seen: &Examined) -> Described {
+    let mut described = Described { numbers: Vec::with_capacity(258), blocks: Vec::with_capacity(8) };
+    let gray: Vec<f32> = seen.small.iter().map(|&value| f32::from(value)).collect();
+    let chroma: Vec<f32> = seen.chroma.iter().map(|&value| f32::from(value) - 128.0).collect();
+    let halves = [16, 8, 4].map(|parts| pool(&gray, SIDE, parts));
+    described.block(1.0, halves[1].iter().map(|mean| mean / 64.0));
+    described.block(COLOURS, chroma.chunks(64).flat_map(|plane| pool(plane, 8, 4)).map(|mean| mean / 24.0));
+    let (edges, strength) = edges(&gray);
+    described.block(EDGES, edges);
     let mut histogram = [0.0_f32; 16];
     seen.small.iter().for_each(|&value| histogram[usize::from(value / 16)] += 1.0);
-    features.extend(histogram.map(|count| 2.0 * (count / gray.len() as f32).sqrt()));
-    let (width, height) = (f64::from(seen.width), f64::from(seen.height));
-    features.push(0.5 * (width * height).ln() as f32);
-    features.push(2.0 * (width / height).ln() as f32);
-    features.push(deviation(&gray) / 24.0);
-    features.extend(chroma.chunks(64).map(|plane| deviation(plane) / 8.0));
-    features.push(2.0 * strength.ln_1p());
-    // What the small picture no longer shows. Few numbers among many: they count thrice.
-    let quality = &seen.quality;
-    let more = [
-        (quality.sharpness + 1e-3).ln(),
-        quality.entropy,
-        quality.highlights,
-        quality.shadows,
-        quality.colour,
+    described.block(1.0, histogram.map(|count| 2.0 * (count / gray.len() as f32).sqrt()));
+    // How much there is at which fineness.
+    let of = |plane: &[f32]| 2.0 * deviation(plane);
+    let (laplacian, squares) = laplacian(&seen.small, SIDE);
+    let count = gray.len() as f32;
+    let finest = squares as f32 / count - (laplacian as f32 / count).powi(2);
+    let spectrum = [
+        (finest + 1.0).ln(),
+        of(&gray).ln_1p(),
+        of(&halves[0]).ln_1p(),
+        of(&halves[1]).ln_1p(),
+        of(&halves[2]).ln_1p(),
+        (strength + 1.0).ln(),
     ];
-    for _ in 0..3 {
-        features.extend(more.map(|value| value as f32));
-    }
-    features
+    described.block(1.0, spectrum);
+    let (width, height) = (f64::from(seen.width), f64::from(seen.height));
+    described.block(1.0, [0.5 * (width * height).ln() as f32, 2.0 * (width / height).ln() as f32]);
+    let quality = &seen.quality;
+    let away = chroma.iter().map(|value| value.abs()).sum::<f32>() / chroma.len().max(1) as f32;
+    let colours = [away / 8.0, quality.colour as f32];
+    described.block(1.0, colours.into_iter().chain(chroma.chunks(64).map(|plane| deviation(plane) / 8.0)));
+    // What the small picture no longer shows.
+    let more = [(quality.sharpness + 1e-3).ln(), quality.entropy, quality.highlights, quality.shadows];
+    described.block(1.0, more.map(|value| value as f32));
+    described
 }
 
 /// The means of `parts`×`parts` squares of a square of `side`².
@@ -149,8 +185,8 @@ fn deviation(values: &[f32]) -> f32 {
     (values.iter().map(|value| (value - mean) * (value - mean)).sum::<f32>() / count).sqrt()
 }
 
-/// Adds the strength of the edges in 4×4 parts and 8 directions; the mean strength.
-fn edges(gray: &[f32], features: &mut Vec<f32>) -> f32 {
+/// The strength of the edges in 4×4 parts and 8 directions, and the mean strength.
+fn edges(gray: &[f32]) -> ([f32; 128], f32) {
     let mut sums = [0.0_f32; 128];
     let cell = SIDE / 4;
     for y in 1..SIDE - 1 {
@@ -164,8 +200,8 @@ fn edges(gray: &[f32], features: &mut Vec<f32>) -> f32 {
             }
         }
     }
-    features.extend(sums.map(|sum| (sum / (cell * cell) as f32).sqrt()));
-    sums.iter().sum::<f32>() / (SIDE * SIDE) as f32
+    let mean = sums.iter().sum::<f32>() / (SIDE * SIDE) as f32;
+    (sums.map(|sum| (sum / (cell * cell) as f32).sqrt()), mean)
 }
 
 /// In which of eight equal parts of the half circle a direction lies, by comparisons alone: the same

@@ -1,8 +1,10 @@
 //! The room's stages on files: real ones of the repository, and ones made here.
 #![allow(clippy::unwrap_used)]
 
+mod agreeing;
 mod balancing;
 mod bombs;
+mod bordering;
 mod counts;
 mod deciding;
 mod decoding;
