@@ -34,6 +34,20 @@ versions! {
     }
 }
 
+versions! {
+    fn times_row(xs: &[f32], by: f32, ys: &mut [f32], onto: bool) {
+        if onto {
+            for (y, x) in ys.iter_mut().zip(xs) {
+                *y += x * by;
+            }
+        } else {
+            for (y, x) in ys.iter_mut().zip(xs) {
+                *y = x * by;
+            }
+        }
+    }
+}
+
 /// `[n, c, h, w]` to channels-last maps.
 pub fn from_nchw(values: &[f32], (dst, ys): (Maps, &mut [f32])) {
     let plane = dst.h * dst.w;
@@ -193,6 +207,13 @@ pub fn scale_back(
             }
         }
     });
+}
+
+/// Each image times its factor; with `onto`, added.
+pub fn scale_images(factors: &[f32], (src, xs): (Maps, &[f32]), (dst, ys): (Maps, &mut [f32]), onto: bool) {
+    assert_eq!((src.n, src.h, src.w, src.c), (dst.n, dst.h, dst.w, dst.c), "other maps");
+    assert_eq!(factors.len(), dst.n, "other factors");
+    dst.each_row(ys, |n, y, row| times_row(&xs[src.row_range(n, y)], factors[n], row, onto));
 }
 
 /// Each value times its factor in `[n, c, h, w]` order; with `onto`, added.

@@ -173,6 +173,9 @@ fn groups_see_only_their_own_channels() {
     check(Conv { groups: 3, ..square(9, 15, 3, 2, 1) }, 2, [7, 6]);
     check(Conv { groups: 5, ..square(5, 10, 3, 1, 1) }, 1, [4, 4]);
     check(Conv { groups: 2, ..square(64, 64, 1, 1, 0) }, 1, [4, 4]);
+    check(Conv { groups: 5, ..square(40, 40, 3, 1, 1) }, 2, [4, 5]);
+    check(Conv { groups: 13, ..square(104, 104, 3, 2, 1) }, 2, [4, 4]);
+    check(Conv { groups: 55, ..square(440, 440, 3, 2, 1) }, 3, [2, 2]);
 }
 
 #[test]

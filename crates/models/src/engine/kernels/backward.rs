@@ -126,6 +126,15 @@ impl Back<'_> {
                 });
                 self.hand_over(step.inputs[1], gradient);
             }
+            Kind::DropPath { .. } => match std::mem::replace(&mut self.done.notes[index], Note::None) {
+                Note::Mask(Some(mask)) => {
+                    let from = (gradient.0, &gradient.1[..]);
+                    self.give(step.inputs[0], gradient.0.n, |_, (maps, values), onto| {
+                        rows::scale_images(&mask, from, (*maps, values), onto);
+                    });
+                }
+                _ => self.hand_over(step.inputs[0], gradient),
+            },
             Kind::Dropout { .. } => match std::mem::replace(&mut self.done.notes[index], Note::None) {
                 Note::Mask(Some(mask)) => {
                     self.give(step.inputs[0], gradient.0.n, |_, to, onto| {
@@ -236,7 +245,12 @@ impl Back<'_> {
                 Kind::Flatten => rows::flatten_back(dy, to, onto),
                 Kind::Subsample(stride) => rows::subsample_back(*stride, dy, to, onto),
                 Kind::Pad(before) => rows::channels([*before, 0, channels], dy, to, onto),
-                Kind::Conv { .. } | Kind::Norm { .. } | Kind::Add | Kind::Concat | Kind::Dropout { .. } => {
+                Kind::Conv { .. }
+                | Kind::Norm { .. }
+                | Kind::Add
+                | Kind::Concat
+                | Kind::Dropout { .. }
+                | Kind::DropPath { .. } => {
                     unreachable!("these have their own ways back")
                 }
             }

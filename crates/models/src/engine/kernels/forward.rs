@@ -28,7 +28,7 @@ pub(super) enum Note {
     Weights(Values),
     /// A normalization, and whether its statistics were the batch's.
     Norm(Affine, bool),
-    /// The factors of a dropout.
+    /// The factors of a dropout, of values or of images.
     Mask(Option<Vec<f32>>),
 }
 
@@ -90,6 +90,17 @@ pub(super) fn run(model: &Model, plan: &Plan, images: &Values, mode: &Mode, pool
                 }
                 Note::Mask(mask)
             }
+            Kind::DropPath { node, drop_path } => {
+                let block = model.graph().nodes[*node].block;
+                let x = done.value(step.inputs[0]);
+                let name = &model.graph().nodes[*node].name;
+                let mask = drop_path.mask(name, &model.mode_of(block, mode), n);
+                match &mask {
+                    Some(mask) => rows::scale_images(mask, x, (made.0, &mut made.1), false),
+                    None => rows::copy(x, (made.0, &mut made.1)),
+                }
+                Note::Mask(mask)
+            }
             _ => {
                 let inputs: Vec<(Maps, &[f32])> = step.inputs.iter().map(|&i| done.value(i)).collect();
                 plain(step, &inputs, &mut made);
@@ -147,7 +158,7 @@ pub(super) fn plain(step: &Step, inputs: &[(Maps, &[f32])], made: &mut Held) {
             rows::clear_channels([before + c, maps.c], (maps, values));
             rows::channels([0, *before, c], inputs[0], (maps, values), false);
         }
-        Kind::Conv { .. } | Kind::Norm { .. } | Kind::Dropout { .. } => {
+        Kind::Conv { .. } | Kind::Norm { .. } | Kind::Dropout { .. } | Kind::DropPath { .. } => {
             unreachable!("these have weights or remember something")
         }
     }

@@ -100,7 +100,9 @@ impl Prepared {
                     conv.forward(inputs[0], packed, (made.0, &mut made.1), &epilogue);
                 }
                 (Weights::Norm(affine), _) => affine.forward(inputs[0], add, (made.0, &mut made.1)),
-                (_, Kind::Dropout { .. }) => rows::copy(inputs[0], (made.0, &mut made.1)),
+                (_, Kind::Dropout { .. } | Kind::DropPath { .. }) => {
+                    rows::copy(inputs[0], (made.0, &mut made.1))
+                }
                 _ => plain(step, &inputs, &mut made),
             }
             drop(inputs);

@@ -9,6 +9,7 @@ use peregrine_kernels::pool::Windows;
 use peregrine_kernels::{Conv, Function, Maps};
 
 use crate::graph::{Graph, Shape};
+use crate::layers::drop_path::DropPath;
 use crate::layers::pool::Window;
 use crate::layers::{Activation, Dropout, Op};
 
@@ -54,6 +55,10 @@ pub(super) enum Kind {
     Dropout {
         node: usize,
         dropout: Dropout,
+    },
+    DropPath {
+        node: usize,
+        drop_path: DropPath,
     },
 }
 
@@ -107,7 +112,9 @@ impl Plan {
                 }
             }
         }
-        let mut making = Making { graph, trains, readers, steps: Vec::new(), made_by: Vec::new() };
+        let same = (0..graph.nodes.len()).collect();
+        let mut making =
+            Making { graph, trains, target, readers, same, steps: Vec::new(), made_by: Vec::new() };
         for index in 0..=target {
             let step = if wanted[index] { making.step(index)? } else { None };
             making.made_by.push(step);
@@ -146,6 +153,9 @@ impl Plan {
 struct Making<'a> {
     graph: &'a Graph,
     trains: bool,
+    target: usize,
+    /// The node that makes what is each node's value: another one where nothing is done to it.
+    same: Vec<usize>,
     /// How many layers (or callers) read each node's value.
     readers: Vec<usize>,
     /// Steps that became part of another are gone.
@@ -159,10 +169,15 @@ impl Making<'_> {
     /// option is empty for the images.
     fn step(&mut self, index: usize) -> Option<Option<usize>> {
         let node = &self.graph.nodes[index];
-        let inputs = node.inputs.clone();
+        let inputs: Vec<usize> = node.inputs.iter().map(|&input| self.same[input]).collect();
         let shapes = self.graph.inputs_of(index);
         let kind = match &node.op {
             Op::Input => return Some(None),
+            Op::Dropout(_) | Op::DropPath(_) if !self.trains && index != self.target => {
+                self.same[index] = inputs[0];
+                self.readers[inputs[0]] += self.readers[index] - 1;
+                return Some(self.made_by[inputs[0]]);
+            }
             Op::Conv(conv) => {
                 let conv_shape = Conv {
                     inputs: shapes[0].features(),
@@ -282,6 +297,7 @@ fn other(op: &Op, input: Shape, output: Shape, index: usize) -> Option<Kind> {
         Op::Flatten(_) if !matches!(input, Shape::Tokens { .. }) => Kind::Flatten,
         Op::Subsample(subsample) => Kind::Subsample(subsample.stride),
         Op::Dropout(dropout) => Kind::Dropout { node: index, dropout: *dropout },
+        Op::DropPath(drop_path) => Kind::DropPath { node: index, drop_path: *drop_path },
         Op::Scale(_) => Kind::Scale,
         Op::Concat(_) => Kind::Concat,
         Op::PadChannels(pad) => Kind::Pad(pad.before),
