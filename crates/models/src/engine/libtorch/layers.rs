@@ -37,6 +37,7 @@ pub(super) fn knows(op: &Op) -> bool {
             | Op::Flatten(_)
             | Op::Subsample(_)
             | Op::Dropout(_)
+            | Op::DropPath(_)
             | Op::Add(_)
             | Op::Scale(_)
             | Op::Concat(_)
@@ -96,9 +97,14 @@ pub(super) fn apply(op: &Op, inputs: &mut Vec<Tensor>, call: &Call<'_>) -> Tenso
             x.slice(2, None, None, step).slice(3, None, None, step)
         }
         Op::Dropout(dropout) => match dropout.mask(call.name, call.mode, x.numel()) {
+            Some(mask) => masked(&x, &mask, &x.size()),
+            None => x,
+        },
+        Op::DropPath(drop) => match drop.mask(call.name, call.mode, x.size()[0] as usize) {
             Some(mask) => {
-                let mask = Tensor::from_slice(&mask).reshape(x.size()).to_device(x.device());
-                x * mask
+                let mut shape = vec![1; x.dim()];
+                shape[0] = x.size()[0];
+                masked(&x, &mask, &shape)
             }
             None => x,
         },
@@ -118,26 +124,24 @@ pub(super) fn apply(op: &Op, inputs: &mut Vec<Tensor>, call: &Call<'_>) -> Tenso
     }
 }
 
+/// `x` times a mask of the host, in the numbers of `x`: a mask of 32-bit floats would make those of
+/// all that follows.
+fn masked(x: &Tensor, mask: &[f32], shape: &[i64]) -> Tensor {
+    x * Tensor::from_slice(mask).reshape(shape).to_device(x.device()).to_kind(x.kind())
+}
+
 fn activate(activation: Activation, mut x: Tensor, overwrites: bool) -> Tensor {
     match activation {
         Activation::Relu if overwrites => x.relu_(),
         Activation::Relu => x.relu(),
-        Activation::Relu6 => x.hardtanh_between(0.0, 6.0, overwrites),
+        // Its way back reads the result, so that writing over the input needs no copy.
+        Activation::Relu6 if overwrites => x.relu6_(),
+        Activation::Relu6 => x.relu6(),
         Activation::Tanh => x.tanh(),
         Activation::Sigmoid => x.sigmoid(),
         Activation::Gelu => x.gelu("none"),
         Activation::Silu => x.silu(),
         Activation::HardSigmoid => x.hardsigmoid(),
         Activation::HardSwish => x.hardswish(),
-    }
-}
-
-trait Between {
-    fn hardtanh_between(&mut self, low: f64, high: f64, overwrites: bool) -> Tensor;
-}
-
-impl Between for Tensor {
-    fn hardtanh_between(&mut self, low: f64, high: f64, overwrites: bool) -> Tensor {
-        if overwrites { self.clamp_(low, high) } else { self.clamp(low, high) }
     }
 }

@@ -136,3 +136,20 @@ fn bfloat16_is_near_and_its_gradients_are_f32() {
         .collect();
     assert!(norm(&apart) < 0.1 * norm(&gradients), "{} of {}", norm(&apart), norm(&gradients));
 }
+
+/// Dropout, ReLU6, stochastic depth and scales: no layer brings the others' numbers back to f32,
+/// which LibTorch would refuse, and all have the reference's logits.
+#[test]
+fn layers_of_mobile_networks_are_the_references_and_run_in_bfloat16() {
+    for name in ["mobilenet_v2", "efficientnet_b0", "efficientnet_lite0"] {
+        let config: ModelConfig = serde_json::from_value(serde_json::json!({ "name": name })).unwrap();
+        let input = InputShape { channels: 3, height: 64, width: 64 };
+        let model = config.build(input, 5, Seed(3), &training()).unwrap();
+        let logits = |model: &Model| floats(model.tape(images(4, 64), &STEP).logits);
+        let reference = config.build(input, 5, Seed(3), &training()).unwrap().with_engine(Engine::Reference);
+        close(name, &logits(&model), &logits(&reference), 1e-4);
+        let tape = model.with_precision(Precision::Bf16).tape(images(4, 64), &STEP);
+        let ones = Tensor::ones([4, 5], &training().without_autodiff());
+        assert!(tape.backward(ones).into_iter().all(|gradient| gradient.is_some()), "{name}");
+    }
+}
