@@ -27,7 +27,8 @@ fn every_pipeline_has_a_head_and_no_errors() {
         );
         let graph = peregrine_in(workspace(), &["graph", &shown]);
         // Weights are fetched by `make weights`, which tests don't do.
-        let lacks_weights = graph.stderr.contains("(`make weights` fetches") && graph.stderr.contains("1 problem in");
+        let lacks_weights =
+            graph.stderr.contains("(`make weights` fetches") && graph.stderr.contains("1 problem in");
         assert!(graph.code == 0 || lacks_weights, "`{shown}`:\n{}", graph.stderr);
     }
     assert!(seen >= 2, "few pipelines found: {seen}");

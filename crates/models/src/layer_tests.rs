@@ -6,8 +6,14 @@ use peregrine_pipeline::Seed;
 use crate::graph::{Role, Shape};
 use crate::init::Init;
 use crate::layers::add::{Add, Scale};
+use crate::layers::attention::Attention;
 use crate::layers::concat::{Concat, PadChannels};
+use crate::layers::enlarge::Enlarge;
+use crate::layers::layer_norm::LayerNorm;
+use crate::layers::layer_scale::LayerScale;
+use crate::layers::lstm::Lstm;
 use crate::layers::pool::{AdaptiveAverage, Flatten, GlobalAverage, Subsample};
+use crate::layers::tokens::{ClassToken, Pixels, Rows, TakeToken, Unpixels};
 use crate::layers::{
     Activation, AveragePool, Batch, BatchNorm, Conv, Dropout, Given, Layer as _, Linear, MaxPool, Op,
 };
@@ -205,4 +211,20 @@ fn gradients_of_joins_and_dropout_agree_with_finite_differences() {
     check(Concat, &[FLAT, FLAT], TRAIN);
     check(PadChannels { before: 1, after: 2 }, &[MAP], TRAIN);
     check(Dropout { p: 0.3 }, &[MAP], TRAIN);
+}
+
+#[test]
+fn gradients_of_layers_of_tokens_agree_with_finite_differences() {
+    check(LayerNorm { epsilon: 1e-3 }, &[MAP], TRAIN);
+    check(LayerNorm { epsilon: 1e-3 }, &[TOKENS], TRAIN);
+    check(LayerNorm { epsilon: 1e-3 }, &[FLAT], TRAIN);
+    check(LayerScale { first: 0.5 }, &[MAP], TRAIN);
+    check(Pixels, &[MAP], TRAIN);
+    check(Unpixels { height: 3 }, &[Shape::Tokens { tokens: 6, width: 4 }], TRAIN);
+    check(Rows, &[MAP], TRAIN);
+    check(ClassToken, &[TOKENS], TRAIN);
+    check(TakeToken { index: 1 }, &[TOKENS], TRAIN);
+    check(Attention { heads: 2 }, &[Shape::Tokens { tokens: 3, width: 12 }], TRAIN);
+    check(Enlarge { size: [7, 11] }, &[MAP], TRAIN);
+    check(Lstm { hidden: 3, bidirectional: true }, &[TOKENS], TRAIN);
 }

@@ -26,6 +26,8 @@ mod layer_tests;
 mod zoo_b_tests;
 #[cfg(test)]
 mod zoo_tests;
+#[cfg(test)]
+mod zoo_tokens_tests;
 
 pub use checkpoint::{Checkpoint, CheckpointError, CheckpointMetric, Preprocessing};
 pub use device::{DeviceError, ResolvedDevice};

@@ -11,6 +11,8 @@ use crate::init::Init;
 use crate::network::Model;
 use crate::summary::Summary;
 use crate::zoo::alexnet::AlexnetConfig;
+use crate::zoo::cnn_lstm::CnnLstmConfig;
+use crate::zoo::convnext::ConvnextConfig;
 use crate::zoo::densenet::{self, DensenetConfig};
 use crate::zoo::efficientnet::{self, EfficientnetConfig};
 use crate::zoo::googlenet::GooglenetConfig;
@@ -18,12 +20,14 @@ use crate::zoo::inception_v3::InceptionV3Config;
 use crate::zoo::lenet5::Lenet5Config;
 use crate::zoo::mobilenet_v2::MobilenetV2Config;
 use crate::zoo::mobilenet_v3::{self, MobilenetV3Config};
+use crate::zoo::pyramid::{self, PyramidConfig};
 use crate::zoo::regnet::{self, RegnetConfig};
 use crate::zoo::residual::{self, ResidualConfig};
 use crate::zoo::resnet::ResnetConfig;
 use crate::zoo::sample_cnn::SampleCnnConfig;
 use crate::zoo::squeezenet::SqueezenetConfig;
 use crate::zoo::vgg::{self, VggConfig};
+use crate::zoo::vit::{self, VitConfig};
 use crate::zoo::wide_resnet::WideResnetConfig;
 
 /// The shape of one image.
@@ -235,6 +239,20 @@ models! {
     "regnet_x_400mf" RegnetX400mf(RegnetConfig) regnet::X_400MF;
     /// RegNetY-400MF, with squeeze and excitation (Radosavovic et al. 2020).
     "regnet_y_400mf" RegnetY400mf(RegnetConfig) regnet::Y_400MF;
+    /// ConvNeXt-T (Liu et al. 2022).
+    "convnext_tiny" ConvnextTiny(ConvnextConfig) ();
+    /// ViT-Ti: 192 values a token, 3 heads (Dosovitskiy et al. 2021).
+    "vit_tiny" VitTiny(VitConfig) vit::TINY;
+    /// ViT-S: 384 values a token, 6 heads.
+    "vit_small" VitSmall(VitConfig) vit::SMALL;
+    /// ViT-B: 768 values a token, 12 heads.
+    "vit_base" VitBase(VitConfig) vit::BASE;
+    /// A feature pyramid on a backbone, all levels pooled (Lin et al. 2017).
+    "fpn" Fpn(PyramidConfig) pyramid::Ways::Fpn;
+    /// A feature pyramid with a second way from fine to coarse (Liu et al. 2018).
+    "panet" Panet(PyramidConfig) pyramid::Ways::Panet;
+    /// A backbone whose last maps are read row by row by an LSTM.
+    "cnn_lstm" CnnLstm(CnnLstmConfig) ();
 }
 
 /// The largest side that is tried to tell the least one a model takes.

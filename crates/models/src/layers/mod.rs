@@ -14,13 +14,19 @@ use crate::network::Slot;
 
 pub mod activation;
 pub mod add;
+pub mod attention;
 pub mod concat;
 pub mod conv;
 pub mod drop_path;
 pub mod dropout;
+pub mod enlarge;
+pub mod layer_norm;
+pub mod layer_scale;
 pub mod linear;
+pub mod lstm;
 pub mod norm;
 pub mod pool;
+pub mod tokens;
 
 pub use activation::Activation;
 pub use conv::Conv;
@@ -179,4 +185,14 @@ layers! {
     Scale(add::Scale),
     Concat(concat::Concat),
     PadChannels(concat::PadChannels),
+    LayerNorm(layer_norm::LayerNorm),
+    LayerScale(layer_scale::LayerScale),
+    Pixels(tokens::Pixels),
+    Unpixels(tokens::Unpixels),
+    Rows(tokens::Rows),
+    ClassToken(tokens::ClassToken),
+    TakeToken(tokens::TakeToken),
+    Attention(attention::Attention),
+    Enlarge(enlarge::Enlarge),
+    Lstm(lstm::Lstm),
 }
