@@ -91,7 +91,7 @@ const RULES: [Rule; 6] = [
             "burn_tch",
             "LibTorch::",
         ],
-        places: &["models/src/device"],
+        places: &["models/src/device", "models/src/engine/libtorch/"],
     },
     Rule { words: &["clap", "indicatif", "miette", "signal_hook"], places: &["cli/src/"] },
 ];

@@ -50,7 +50,7 @@ fn params_change_the_model_and_wrong_ones_are_refused() {
     assert_eq!((&small["embedding"], &small["params"]["width"]), (&128.into(), &16.into()));
     let place = Place::empty();
     for (args, said) in [
-        (&["resnet81"][..], "did you mean `resnet18`?"),
+        (&["resnt18"][..], "did you mean `resnet18`?"),
         (&["resnet18", "--set", "depth=3"], "unknown field `depth`"),
         (&["resnet18", "--set", "width"], "write `width=16`"),
         (&["resnet18", "--set", "width=0"], "`width` is 0 (1 to 1024)"),
