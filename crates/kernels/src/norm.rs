@@ -124,7 +124,7 @@ impl Affine {
                 y: row.as_mut_ptr(),
                 pixels: src.w,
                 channels: src.c,
-                lists: [&self.mean, &self.scale, &self.shift].map(|list| list.as_ptr()),
+                lists: [&self.mean, &self.scale, &self.shift].map(Vec::as_ptr),
                 clamp: self.clamp,
             };
             // SAFETY: rows of equal shape in checked buffers; the lists are whole vectors.
@@ -211,7 +211,7 @@ impl Affine {
                 to: row.as_mut_ptr(),
                 pixels: src.w,
                 channels: src.c,
-                lists: [&self.mean, &self.scale, &slope, &constant, &self.shift].map(|list| list.as_ptr()),
+                lists: [&self.mean, &self.scale, &slope, &constant, &self.shift].map(Vec::as_ptr),
                 masks,
                 clamp: self.clamp,
             };

@@ -157,7 +157,8 @@ pub(crate) fn sums(
     // Pixels of many channels lie so far apart that caches hold few of them: blocks of channels
     // are brought together first.
     let blocked = |maps: Maps, values: &[f32], block: usize| {
-        let many = divide_outputs && dense && maps.c >= FAR && maps.c % block == 0 && isa == Isa::Avx512;
+        let many =
+            divide_outputs && dense && maps.c >= FAR && maps.c.is_multiple_of(block) && isa == Isa::Avx512;
         many.then(|| regroup(maps, values, block, pool))
     };
     let (x_blocks, y_blocks) = (blocked(src, xs, 8), blocked(dst, ys, 2 * LANES));

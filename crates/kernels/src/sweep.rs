@@ -61,7 +61,7 @@ impl Grid {
         let all: Vec<isize> = self.taps.iter().map(at).collect();
         let columns = self.taps.iter().take_while(|tap| tap[0] == self.taps[0][0]).count();
         let adjacent = |row: &[isize]| row.windows(2).all(|pair| pair[1] - pair[0] == src.c as isize);
-        if merge && columns > 0 && all.len() % columns == 0 && all.chunks(columns).all(adjacent) {
+        if merge && columns > 0 && all.len().is_multiple_of(columns) && all.chunks(columns).all(adjacent) {
             return (all.iter().step_by(columns).copied().collect(), columns);
         }
         (all, 1)

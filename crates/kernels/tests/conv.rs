@@ -1,6 +1,8 @@
 //! Convolutions against the plain sums of their definition, over odd shapes, on every kind of
 //! vectors that the processor has.
 
+#![allow(clippy::unwrap_used)]
+
 use std::sync::Arc;
 
 use peregrine_kernels::simd::Isa;
