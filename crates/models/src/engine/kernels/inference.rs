@@ -101,7 +101,7 @@ impl Prepared {
                 }
                 (Weights::Norm(affine), _) => affine.forward(inputs[0], add, (made.0, &mut made.1)),
                 (_, Kind::Dropout { .. } | Kind::DropPath { .. }) => {
-                    rows::copy(inputs[0], (made.0, &mut made.1))
+                    rows::copy(inputs[0], (made.0, &mut made.1));
                 }
                 _ => plain(step, &inputs, &mut made),
             }

@@ -115,8 +115,8 @@ impl Plan {
         let same = (0..graph.nodes.len()).collect();
         let mut making =
             Making { graph, trains, target, readers, same, steps: Vec::new(), made_by: Vec::new() };
-        for index in 0..=target {
-            let step = if wanted[index] { making.step(index)? } else { None };
+        for (index, wanted) in wanted.into_iter().enumerate().take(target + 1) {
+            let step = if wanted { making.step(index)? } else { None };
             making.made_by.push(step);
         }
         let steps: Vec<Step> = making.steps.into_iter().flatten().collect();
