@@ -335,6 +335,7 @@ fn history((name, model, skill, parameters): &(&str, &str, f64, u64)) -> History
             val_top1: (top1 + 0.013 * draws.normal()).min(1.0),
             val_macro_f1: top1,
             best: false,
+            groups: Vec::new(),
         }
     };
     let rows: Vec<EpochRow> = (1..=epochs).map(row).collect();
