@@ -1,7 +1,7 @@
 //! Weight files as torch, numpy and onnx write them are read; files that attack or aren't what
 //! they say are refused, within 64 MB and without running anything.
 
-#![allow(clippy::print_stderr)]
+#![allow(clippy::print_stderr, clippy::unwrap_used)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::path::Path;

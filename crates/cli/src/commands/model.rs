@@ -73,8 +73,8 @@ fn entry(config: &ModelConfig, graph: Option<&Graph>) -> Value {
     json!({
         "name": config.name(),
         "description": config.doc(),
-        "parameters": summary.as_ref().map(|summary| summary.parameters()),
-        "multiply_adds": summary.as_ref().map(|summary| summary.multiply_adds()),
+        "parameters": summary.as_ref().map(peregrine_models::Summary::parameters),
+        "multiply_adds": summary.as_ref().map(peregrine_models::Summary::multiply_adds),
     })
 }
 

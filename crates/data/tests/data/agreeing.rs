@@ -1,5 +1,7 @@
 //! Scores and flags beside cleanvision's on the same images at the same thresholds.
 
+#![allow(clippy::print_stderr)] // Measurements say what they found.
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -56,10 +58,10 @@ fn compared(name: &str, root: &Path) -> (Value, Cleaned, BTreeMap<String, usize>
 }
 
 /// How far scores are apart at most, their rank correlation, and what is flagged by us and by them.
-fn agreement<'a>(
-    (golden, cleaned, place): &'a (Value, Cleaned, BTreeMap<String, usize>),
+fn agreement(
+    (golden, cleaned, place): &(Value, Cleaned, BTreeMap<String, usize>),
     column: usize,
-) -> (f64, f64, BTreeSet<&'a str>, BTreeSet<&'a str>) {
+) -> (f64, f64, BTreeSet<&str>, BTreeSet<&str>) {
     let (check, theirs) = CHECKS[column];
     assert_eq!(golden["checks"][column], theirs);
     let ours = &cleaned.scores.check(check).unwrap().images;

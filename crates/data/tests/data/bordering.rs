@@ -1,5 +1,7 @@
 //! Frames of one colour: planted ones are found, pale skies are none.
 
+#![allow(clippy::print_stderr)] // Measurements say what they found.
+
 use peregrine_data::clean::examine::{Examined, examine_bytes};
 use peregrine_data::decode::{Pixels, decode, encode_png};
 use peregrine_pipeline::{Draws, Seed};

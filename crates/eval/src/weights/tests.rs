@@ -23,7 +23,7 @@ fn a_file_becomes_the_checkpoint_that_it_was_saved_from() {
     assert_eq!(state_dict(&model(&after)), state_dict(&model(&before)));
     assert_eq!(after.classes, ["0000", "0001"]);
     assert_eq!((report.share, report.new_head, report.missing.len()), (1.0, None, 0));
-    let wanted = vec![(0.485 + 0.456 + 0.406) / 3.0];
+    let wanted = [(0.485 + 0.456 + 0.406) / 3.0];
     assert!((after.preprocessing.mean[0] - wanted[0]).abs() < 1e-12 && after.preprocessing.std.len() == 1);
 }
 

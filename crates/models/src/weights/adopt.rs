@@ -285,11 +285,11 @@ fn positions(graph: &Graph, tensor: &NamedTensor, spec: &TensorSpec) -> Option<(
         return None;
     };
     // The patches lie in the last map before the sequence.
-    let maps = graph.nodes.iter().filter_map(|node| match node.output {
+    let mut maps = graph.nodes.iter().filter_map(|node| match node.output {
         Shape::Map { height, width, .. } => Some([height, width]),
         _ => None,
     });
-    let to = maps.last().filter(|[h, w]| h * w <= ours)?;
+    let to = maps.next_back().filter(|[h, w]| h * w <= ours)?;
     let extra = ours - to[0] * to[1];
     let side = theirs.checked_sub(extra)?.isqrt();
     if width != same || extra > 2 || side == 0 || side * side + extra != theirs {

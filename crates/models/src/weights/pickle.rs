@@ -465,7 +465,7 @@ impl<'a> Machine<'a> {
     }
 
     fn insert(&mut self, dict: Id, items: &[Id]) -> Result<(), String> {
-        if items.len() % 2 != 0 {
+        if !items.len().is_multiple_of(2) {
             return Err("a key has no value".to_owned());
         }
         match &mut self.values[dict as usize] {

@@ -49,7 +49,8 @@ impl BasicConv {
 
     /// The unit called `name`; `conv.outputs` is that of width 1.
     pub(crate) fn add(self, net: &mut Builder, name: &str, x: Value, conv: Conv) -> Value {
-        let conv = Conv { outputs: self.channels(conv.outputs), bias: false, ..conv };
+        let mut conv = conv.no_bias();
+        conv.outputs = self.channels(conv.outputs);
         let x = net.conv(&format!("{name}.conv"), x, conv);
         if let Some(first) = self.first {
             net.draw(x, "weight", first);

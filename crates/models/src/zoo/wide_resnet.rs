@@ -83,7 +83,7 @@ impl Architecture for WideResnetConfig {
                 let stride = if group > 0 && i == 0 { 2 } else { 1 };
                 // A single pixel has nothing left to halve.
                 net.require_sides(x, stride);
-                x = self.block(net, &name, x, 16 * self.width.clamp(1, 64) << group, stride);
+                x = self.block(net, &name, x, (16 * self.width.clamp(1, 64)) << group, stride);
             }
             net.tap(x);
         }

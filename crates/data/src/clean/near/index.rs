@@ -22,7 +22,7 @@ pub(super) struct Index {
 
 impl Index {
     /// An index of `hashes`, of which there are fewer than 2³².
-    pub fn of(hashes: Vec<Hash>) -> Self {
+    pub fn of(hashes: &[Hash]) -> Self {
         let bits = (hashes.len().max(2).ilog2() as usize + 1).clamp(12, 21);
         let band = |number: usize| {
             let values = || hashes.iter().map(|&hash| value(hash, number, bits));

@@ -170,7 +170,7 @@ impl<'a> Search<'a> {
         let hashes = known.iter().flat_map(|known| {
             turns.iter().flat_map(|&turn| known.iter().map(move |signs| signs.turned(turn)))
         });
-        let index = Index::of(hashes.collect());
+        let index = Index::of(&hashes.collect::<Vec<_>>());
         let windows = windows(params.crops);
         let crowds = vec![0.0; images.len()];
         let mut search =
