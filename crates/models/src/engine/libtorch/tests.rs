@@ -90,9 +90,12 @@ fn inference_with_folded_norms_is_the_references_and_follows_new_weights() {
         model.forward(images(4, 16), &STEP);
         let mut plain = model.for_inference();
         for round in 0..2 {
-            let ours = floats(plain.forward(images(3, 16), &Mode::Eval));
+            for n in [1, 3] {
+                let ours = floats(plain.forward(images(n, 16), &Mode::Eval));
+                let reference = plain.clone().with_engine(Engine::Reference);
+                close("logits", &ours, &floats(reference.forward(images(n, 16), &Mode::Eval)), 1e-4);
+            }
             let reference = plain.clone().with_engine(Engine::Reference);
-            close("logits", &ours, &floats(reference.forward(images(3, 16), &Mode::Eval)), 1e-4);
             close(
                 "embedding",
                 &floats(plain.embed(images(3, 16))),
