@@ -6,6 +6,7 @@
 
 use burn::tensor::{Tensor, TensorData};
 
+use super::dropout::factors;
 use super::{Batch, Given, Layer, Pointwise};
 use crate::graph::Shape;
 use crate::model::Mode;
@@ -21,13 +22,7 @@ impl DropPath {
     /// The factors of `n` images at the layer called `name`: 0 or 1/(1 − p). `None` where nothing
     /// is dropped.
     pub fn mask(&self, name: &str, mode: &Mode, n: usize) -> Option<Vec<f32>> {
-        let Mode::Train { seed } = mode else { return None };
-        if self.p <= 0.0 {
-            return None;
-        }
-        let mut draws = seed.with("drop_path").with(name).draws();
-        let keep = if self.p < 1.0 { (1.0 / (1.0 - self.p)) as f32 } else { 0.0 };
-        Some((0..n).map(|_| if draws.chance(self.p) { 0.0 } else { keep }).collect())
+        factors("drop_path", self.p, name, mode, n)
     }
 }
 

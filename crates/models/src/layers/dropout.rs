@@ -21,14 +21,20 @@ impl Dropout {
     /// The factors of `n` values of the layer called `name`: 0 or 1/(1 − p). `None` where nothing
     /// is dropped.
     pub fn mask(&self, name: &str, mode: &Mode, n: usize) -> Option<Vec<f32>> {
-        let Mode::Train { seed } = mode else { return None };
-        if self.p <= 0.0 {
-            return None;
-        }
-        let mut draws = seed.with("dropout").with(name).draws();
-        let keep = if self.p < 1.0 { (1.0 / (1.0 - self.p)) as f32 } else { 0.0 };
-        Some((0..n).map(|_| if draws.chance(self.p) { 0.0 } else { keep }).collect())
+        factors("dropout", self.p, name, mode, n)
     }
+}
+
+/// `n` factors, each 0 with probability `p` or else 1/(1 − p), keyed by purpose and layer. `None`
+/// where nothing is dropped.
+pub(crate) fn factors(purpose: &str, p: f64, name: &str, mode: &Mode, n: usize) -> Option<Vec<f32>> {
+    let Mode::Train { seed } = mode else { return None };
+    if p <= 0.0 {
+        return None;
+    }
+    let mut draws = seed.with(purpose).with(name).draws();
+    let keep = if p < 1.0 { (1.0 / (1.0 - p)) as f32 } else { 0.0 };
+    Some((0..n).map(|_| if draws.chance(p) { 0.0 } else { keep }).collect())
 }
 
 struct Masked<'a>(&'a Dropout, &'a Given<'a>);

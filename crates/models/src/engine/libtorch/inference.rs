@@ -99,7 +99,7 @@ impl Prepared {
 fn needed(graph: &Graph, target: usize) -> Vec<bool> {
     let mut needed = vec![false; target + 1];
     needed[target] = true;
-    for index in (0..=target).rev().filter(|_| true) {
+    for index in (0..=target).rev() {
         if needed[index] {
             graph.nodes[index].inputs.iter().for_each(|&input| needed[input] = true);
         }
