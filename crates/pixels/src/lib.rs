@@ -6,4 +6,5 @@
 pub mod hamming;
 pub mod jpeg;
 pub mod measure;
+pub mod near;
 pub mod resize;

@@ -4,9 +4,8 @@
 //! with the number of hashes, so that the lists behind them stay short.
 
 use peregrine_pixels::hamming;
+use peregrine_pixels::near::Hash;
 use rayon::prelude::*;
-
-use super::window::Hash;
 
 /// How many hashes of a list are compared at most, the first ones: keeps sets of look-alikes from
 /// taking quadratic time.

@@ -2,24 +2,22 @@
 //! cut, compressed, brightened: candidates by hash, checked on pixels.
 //!
 //! A picture is known by the hashes of all of it and of its middle, in all eight ways to lay it, and
-//! asks with the hashes of 91 windows of itself ([`window`]). An [`index`] finds those within a
-//! distance. Candidates are laid over each other to a fraction of a pixel ([`align`]) and must agree
-//! in their pixels and in their details.
+//! asks with the hashes of 91 windows of itself. An [`index`] finds those within a distance. Candidates
+//! are laid over each other to a fraction of a pixel and must agree in their pixels and in their
+//! details. The arithmetic on pixels is that of [`peregrine_pixels::near`].
 //!
 //! How much they must agree depends on the pictures: more when one is mirrored, turned or cut, and
 //! more where many others look much like them, so that two shirts are not taken for one shirt.
 
-mod align;
 mod index;
-mod window;
 
+use peregrine_pixels::near::{Integral, KNOWN, Part, SIDE, Signs, Turn, Windows, likeness};
 use rayon::prelude::*;
 
-use align::{Part, likeness};
 use index::Index;
-use window::{Integral, KNOWN, Signs, Turn, Window, windows};
 
-pub use window::SMALL;
+/// The side of the small gray picture by which images are compared.
+pub const SMALL: u32 = SIDE as u32;
 
 /// How many images an image is compared with at most, those of the nearest hashes.
 const COMPARED: usize = 16;
@@ -139,21 +137,72 @@ struct Way {
 }
 
 impl Way {
-    /// The way in one number, in the same order.
-    fn packed(self) -> u128 {
-        u128::from(self.distance) << 64 | u128::from(self.entry) << 32 | u128::from(self.window)
+    /// The way in one number: in order of the other image and how it is laid, then of the way.
+    fn packed(self) -> u64 {
+        const { assert!(KNOWN.len() == 2) };
+        let (laid, known) = (self.entry / 2, self.entry % 2);
+        u64::from(laid) << 16 | u64::from(self.distance) << 8 | u64::from(known << 7 | self.window)
     }
 
-    /// The way in the lower three quarters of `number`.
-    fn unpacked(number: u128) -> Self {
-        Self { distance: (number >> 64) as u32, entry: (number >> 32) as u32, window: number as u32 }
+    fn unpacked(number: u64) -> Self {
+        let entry = 2 * (number >> 16) as u32 + (number as u32 >> 7 & 1);
+        Self { distance: number as u32 >> 8 & 255, entry, window: number as u32 & 127 }
     }
+}
+
+/// Gathers ways, and forgets most of those that lay the same image in the same way as a better one.
+struct Gathered {
+    ways: Vec<u64>,
+    /// The best of the last ways, each in a place that follows from the image and how it is laid.
+    last: Box<[u64; 1 << Self::BITS]>,
+}
+
+impl Default for Gathered {
+    fn default() -> Self {
+        Self { ways: Vec::new(), last: Box::new([u64::MAX; 1 << Self::BITS]) }
+    }
+}
+
+impl Gathered {
+    const BITS: u32 = 9;
+
+    fn add(&mut self, way: u64) {
+        let place = (way >> 16).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - Self::BITS);
+        let last = &mut self.last[place as usize];
+        if *last >> 16 == way >> 16 {
+            *last = way.min(*last);
+        } else {
+            self.ways.extend((*last != u64::MAX).then_some(*last));
+            *last = way;
+        }
+    }
+
+    /// The first of the ways for each image and each way to lay it, in order; then it is empty.
+    fn firsts(&mut self, take: impl FnOnce(&[u64]) -> Vec<Vec<Way>>) -> Vec<Vec<Way>> {
+        self.ways.extend(self.last.iter().filter(|way| **way != u64::MAX));
+        self.ways.sort_unstable();
+        self.ways.dedup_by_key(|way| *way >> 16);
+        let taken = take(&self.ways);
+        self.ways.clear();
+        self.last.fill(u64::MAX);
+        taken
+    }
+}
+
+/// Memory that is used again and again.
+#[derive(Default)]
+struct Scratch {
+    integral: Integral,
+    turned: Integral,
+    signs: Vec<Signs>,
+    near: Vec<(u32, u32)>,
+    gathered: Gathered,
 }
 
 struct Search<'a> {
     images: &'a [Small<'a>],
     params: NearParams,
-    windows: Vec<Window>,
+    windows: Windows,
     turns: Vec<Turn>,
     index: Index,
     /// For each image, how similar the others of its crowd are.
@@ -165,22 +214,29 @@ struct Search<'a> {
 impl<'a> Search<'a> {
     fn new(images: &'a [Small<'a>], params: &NearParams) -> Self {
         let turns = Turn::allowed(params.flips, params.rotations);
-        let known = |image: &Small| Signs::of(&Integral::of(image.gray), &KNOWN);
-        let known: Vec<Vec<Signs>> = images.par_iter().map(known).collect();
+        let windows = Windows::known();
+        let known = |scratch: &mut Scratch, image: &Small| -> [Signs; KNOWN.len()] {
+            scratch.integral.fill(image.gray, Turn(0));
+            windows.signs(&scratch.integral, &mut scratch.signs);
+            std::array::from_fn(|window| scratch.signs.get(window).copied().unwrap_or_default())
+        };
+        let known: Vec<_> = images.par_iter().map_init(Scratch::default, known).collect();
         let hashes = known.iter().flat_map(|known| {
             turns.iter().flat_map(|&turn| known.iter().map(move |signs| signs.turned(turn)))
         });
         let index = Index::of(&hashes.collect::<Vec<_>>());
-        let windows = windows(params.crops);
+        let windows = Windows::asking(params.crops);
         let crowds = vec![0.0; images.len()];
         let mut search =
             Self { images, params: *params, windows, turns, index, crowds, compared: Vec::new() };
-        let found = |index: usize| {
-            let integral = Integral::of(images[index].gray);
-            let pairs = search.candidates(index, &integral).into_iter();
-            pairs.filter_map(|ways| search.best(index, &integral, &ways)).collect::<Vec<_>>()
+        let found = |scratch: &mut Scratch, index: usize| {
+            search.look(index, scratch);
+            let candidates = search.candidates(index, scratch);
+            let pairs = candidates.iter().filter_map(|ways| search.best(index, ways, scratch));
+            pairs.collect::<Vec<_>>()
         };
-        let mut compared: Vec<NearPair> = (0..images.len()).into_par_iter().flat_map_iter(found).collect();
+        let all = (0..images.len()).into_par_iter();
+        let mut compared: Vec<NearPair> = all.map_init(Scratch::default, found).flatten_iter().collect();
         let order = |pair: &NearPair| (pair.first, pair.second);
         compared.sort_by(|a, b| order(a).cmp(&order(b)).then(b.similarity.total_cmp(&a.similarity)));
         compared.dedup_by_key(|pair| order(pair));
@@ -194,54 +250,45 @@ impl<'a> Search<'a> {
         self.turns.len() * KNOWN.len()
     }
 
-    /// The images that `index` may be like, each with the ways in which it may be.
-    fn candidates(&self, index: usize, integral: &Integral) -> Vec<Vec<Way>> {
-        // An image and a way in one number, so that they are sorted fast.
-        let mut found: Vec<u128> = Vec::new();
-        let mut near = Vec::new();
-        for (window, signs) in (0_u32..).zip(Signs::of(integral, &self.windows)) {
-            self.index.near(signs.more, self.params.distance, &mut near);
-            for &(entry, distance) in &near {
-                let image = entry / self.entries() as u32;
-                if image as usize != index {
-                    let way = Way { distance, entry, window };
-                    found.push(u128::from(image) << 96 | way.packed());
-                }
+    /// Takes the sums of the image `index` and the signs of its windows.
+    fn look(&self, index: usize, scratch: &mut Scratch) {
+        scratch.integral.fill(self.images[index].gray, Turn(0));
+        self.windows.signs(&scratch.integral, &mut scratch.signs);
+    }
+
+    /// The images that the one that was looked at, `index`, may be like, each with the ways in which it
+    /// may be.
+    fn candidates(&self, index: usize, scratch: &mut Scratch) -> Vec<Vec<Way>> {
+        let Scratch { signs, near, gathered, .. } = scratch;
+        let own = index * self.entries()..(index + 1) * self.entries();
+        for (window, signs) in (0_u32..).zip(signs.iter()) {
+            self.index.near(signs.more, self.params.distance, near);
+            for &(entry, distance) in near.iter().filter(|(entry, _)| !own.contains(&(*entry as usize))) {
+                gathered.add(Way { distance, entry, window }.packed());
             }
         }
-        found.sort_unstable();
-        found.dedup();
-        let mut nearest: Vec<&[u128]> = found.chunk_by(|a, b| a >> 96 == b >> 96).collect();
+        let image = |way: &u64| (way >> 16) as usize / self.turns.len();
+        let mut nearest =
+            gathered.firsts(|all| all.chunk_by(|a, b| image(a) == image(b)).map(first_ways).collect());
         // By distance, then image.
-        nearest.sort_by_key(|ways| (Way::unpacked(ways[0]).distance, ways[0] >> 96));
-        let ways = |ways: &[u128]| self.different(ways.iter().map(|&way| Way::unpacked(way)));
-        nearest.into_iter().take(COMPARED).map(ways).collect()
+        nearest.sort_by_key(|ways| (ways[0].distance, ways[0].entry as usize / self.entries()));
+        nearest.truncate(COMPARED);
+        nearest
     }
 
-    /// The first of `ways`, and the first that lay the other image in another way.
-    fn different(&self, ways: impl Iterator<Item = Way>) -> Vec<Way> {
-        let mut chosen: Vec<Way> = Vec::new();
-        let turn = |way: &Way| way.entry as usize / KNOWN.len();
-        for way in ways {
-            if chosen.len() < WAYS && chosen.iter().all(|other| turn(other) != turn(&way)) {
-                chosen.push(way);
-            }
-        }
-        chosen
-    }
-
-    /// The best of `ways` in which the image `index` is like another one.
-    fn best(&self, index: usize, integral: &Integral, ways: &[Way]) -> Option<NearPair> {
+    /// The best of `ways` in which the image that was looked at, `index`, is like another one.
+    fn best(&self, index: usize, ways: &[Way], scratch: &mut Scratch) -> Option<NearPair> {
+        let Scratch { integral, turned, .. } = scratch;
         let mut best: Option<NearPair> = None;
         for way in ways {
             let entry = way.entry as usize;
             let other = entry / self.entries();
             let turn = self.turns[entry % self.entries() / KNOWN.len()];
             let image = self.images[other];
-            let turned = Integral::of(&turn.apply(image.gray));
-            let own =
-                Part { integral, window: self.windows[way.window as usize], side: self.images[index].side };
-            let others = Part { integral: &turned, window: KNOWN[entry % KNOWN.len()], side: image.side };
+            turned.fill(image.gray, turn);
+            let window = self.windows.all()[way.window as usize];
+            let own = Part { integral, window, side: self.images[index].side };
+            let others = Part { integral: turned, window: KNOWN[entry % KNOWN.len()], side: image.side };
             let Some(like) = likeness(own, others, self.params.crops) else { continue };
             let similarity = like.similarity();
             if best.is_none_or(|best| similarity > best.similarity) {
@@ -257,18 +304,17 @@ impl<'a> Search<'a> {
 
     /// Compares two images, whether or not their hashes are near.
     fn compare(&self, first: usize, second: usize) -> Option<NearPair> {
-        let ask = |index: usize, other: usize| {
-            let integral = Integral::of(self.images[index].gray);
-            let mut ways: Vec<Way> = Vec::new();
-            for (window, signs) in Signs::of(&integral, &self.windows).iter().enumerate() {
-                ways.extend((other * self.entries()..(other + 1) * self.entries()).map(|entry| Way {
-                    distance: self.index.hash(entry).distance(signs.more),
-                    entry: entry as u32,
-                    window: window as u32,
-                }));
+        let mut scratch = Scratch::default();
+        let mut ask = |index: usize, other: usize| {
+            self.look(index, &mut scratch);
+            for (window, signs) in (0_u32..).zip(&scratch.signs) {
+                for entry in other * self.entries()..(other + 1) * self.entries() {
+                    let distance = self.index.hash(entry).distance(signs.more);
+                    scratch.gathered.add(Way { distance, entry: entry as u32, window }.packed());
+                }
             }
-            ways.sort_unstable();
-            self.best(index, &integral, &self.different(ways.into_iter()))
+            let ways = scratch.gathered.firsts(|all| vec![first_ways(all)]);
+            self.best(index, &ways[0], &mut scratch)
         };
         let (one, other) = (ask(first, second), ask(second, first));
         one.into_iter().chain(other).max_by(|a, b| a.similarity.total_cmp(&b.similarity))
@@ -293,6 +339,14 @@ impl<'a> Search<'a> {
         // A fifth as far from each other as from their crowds; but a crowd may be one of copies.
         pair.similarity >= least.max((1.0 - 0.2 * (1.0 - crowd)).min(SURE))
     }
+}
+
+/// The ways of `packed` that come first.
+fn first_ways(packed: &[u64]) -> Vec<Way> {
+    let mut ways: Vec<Way> = packed.iter().map(|&way| Way::unpacked(way)).collect();
+    ways.sort_unstable();
+    ways.truncate(WAYS);
+    ways
 }
 
 /// For each of `count` images, how similar it is to the last of the [`CROWD`] images that are most
