@@ -2,11 +2,52 @@
 
 /// The gray values of RGB pixels, with Pillow's weights (ITU-R 601, 16-bit fixed point).
 pub fn luma(rgb: &[u8]) -> Vec<u8> {
-    let weighted = |&[red, green, blue]: &[u8; 3]| {
-        let sum = u32::from(red) * 19595 + u32::from(green) * 38470 + u32::from(blue) * 7471;
-        ((sum + 0x8000) >> 16) as u8
-    };
-    rgb.as_chunks::<3>().0.iter().map(weighted).collect()
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx2") {
+        // SAFETY: the processor has AVX2.
+        return unsafe { luma_avx2(rgb) };
+    }
+    luma_with(rgb)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn luma_avx2(rgb: &[u8]) -> Vec<u8> {
+    luma_with(rgb)
+}
+
+#[inline(always)]
+fn luma_with(rgb: &[u8]) -> Vec<u8> {
+    let mut gray = Vec::with_capacity(rgb.len() / 3);
+    for piece in rgb.chunks(3 * PIECE) {
+        let pixels = piece.as_chunks::<3>().0;
+        let [red, green, blue] = planes(pixels);
+        let whole: [u8; PIECE] = std::array::from_fn(|at| weighted(red[at], green[at], blue[at]));
+        gray.extend_from_slice(&whole[..pixels.len()]);
+    }
+    gray
+}
+
+#[inline(always)]
+fn weighted(red: u8, green: u8, blue: u8) -> u8 {
+    let sum = u32::from(red) * 19595 + u32::from(green) * 38470 + u32::from(blue) * 7471;
+    ((sum + 0x8000) >> 16) as u8
+}
+
+/// The channels of at most [`PIECE`] pixels, filled up with black.
+#[inline(always)]
+fn planes(pixels: &[[u8; 3]]) -> [[u8; PIECE]; 3] {
+    let mut planes = [[0; PIECE]; 3];
+    if let Some(pixels) = pixels.first_chunk::<PIECE>() {
+        for (at, pixel) in pixels.iter().enumerate() {
+            [planes[0][at], planes[1][at], planes[2][at]] = *pixel;
+        }
+    } else {
+        for (at, pixel) in pixels.iter().enumerate() {
+            [planes[0][at], planes[1][at], planes[2][at]] = *pixel;
+        }
+    }
+    planes
 }
 
 /// Whether all RGB pixels are gray.
@@ -70,32 +111,6 @@ pub fn histogram(bytes: &[u8]) -> [u64; 256] {
     std::array::from_fn(|value| tables.iter().map(|table| u64::from(table[value])).sum())
 }
 
-/// The sum of the squares of the differences of two lists of numbers; none as soon as it is above `limit`.
-/// The same on every machine: the order of the sums is fixed.
-pub fn square_distance(one: &[f32], other: &[f32], limit: f32) -> Option<f32> {
-    let mut lanes = [0.0_f32; 8];
-    let add = |lanes: &mut [f32; 8], one: &[f32; 8], other: &[f32; 8]| {
-        for lane in 0..8 {
-            let difference = one[lane] - other[lane];
-            lanes[lane] += difference * difference;
-        }
-    };
-    let total = |lanes: &[f32; 8]| {
-        let [a, b, c, d, e, f, g, h] = *lanes;
-        ((a + e) + (b + f)) + ((c + g) + (d + h))
-    };
-    for (one, other) in one.chunks(32).zip(other.chunks(32)) {
-        let (eights, rest) = one.as_chunks::<8>();
-        let (other_eights, other_rest) = other.as_chunks::<8>();
-        eights.iter().zip(other_eights).for_each(|(one, other)| add(&mut lanes, one, other));
-        rest.iter().zip(other_rest).zip(&mut lanes).for_each(|((a, b), lane)| *lane += (a - b) * (a - b));
-        if total(&lanes) > limit {
-            return None;
-        }
-    }
-    Some(total(&lanes))
-}
-
 /// How many steps of [`Tally::brightness`] a gray value has.
 pub const BRIGHTNESS_STEPS: usize = 8;
 
@@ -109,6 +124,8 @@ pub struct Tally {
     pub spread: [u32; 256],
     /// The gray values, as [`luma`].
     pub gray: Vec<u8>,
+    /// How many pixels have each gray value.
+    pub grays: [u32; 256],
 }
 
 /// Counts over RGB pixels, in one pass.
@@ -132,33 +149,38 @@ const PIECE: usize = 64;
 
 #[inline(always)]
 fn tally_with(rgb: &[u8]) -> Tally {
-    let mut tally = Tally {
-        brightness: vec![0; 255 * BRIGHTNESS_STEPS + 1],
-        spread: [0; 256],
-        gray: Vec::with_capacity(rgb.len() / 3),
-    };
+    const STEPS: usize = (255 * BRIGHTNESS_STEPS + 1).next_power_of_two();
+    let mut gray = Vec::with_capacity(rgb.len() / 3);
+    // Two tables of each, because equal neighbours would wait for each other.
+    let mut brightness = [[0_u32; STEPS]; 2];
+    let (mut spread, mut grays) = ([[0_u32; 256]; 2], [[0_u32; 256]; 2]);
     // Pieces of equal length, so that loops have no tails; what fills the last one up is not counted.
     for piece in rgb.chunks(3 * PIECE) {
-        let mut whole = [[0; 3]; PIECE];
         let pixels = piece.as_chunks::<3>().0;
-        whole[..pixels.len()].copy_from_slice(pixels);
-        let (steps, spreads, gray) = of_piece(&whole);
-        for (&step, &spread) in steps.iter().zip(&spreads).take(pixels.len()) {
-            tally.brightness[usize::from(step)] += 1;
-            tally.spread[usize::from(spread)] += 1;
+        let (steps, spreads, values) = of_piece(&planes(pixels));
+        let mut count = |table: usize, at: usize| {
+            brightness[table][usize::from(steps[at]) % STEPS] += 1;
+            spread[table][usize::from(spreads[at])] += 1;
+            grays[table][usize::from(values[at])] += 1;
+        };
+        if pixels.len() == PIECE {
+            for pair in 0..PIECE / 4 {
+                (0..4).for_each(|at| count(at % 2, 4 * pair + at));
+            }
+        } else {
+            (0..pixels.len().min(PIECE)).for_each(|at| count(0, at));
         }
-        tally.gray.extend_from_slice(&gray[..pixels.len()]);
+        gray.extend_from_slice(&values[..pixels.len()]);
     }
-    tally
+    let sum = |[one, other]: [[u32; 256]; 2]| std::array::from_fn(|value| one[value] + other[value]);
+    let steps = brightness[0].iter().zip(&brightness[1]).take(255 * BRIGHTNESS_STEPS + 1);
+    let brightness = steps.map(|(one, other)| one + other).collect();
+    Tally { brightness, spread: sum(spread), gray, grays: sum(grays) }
 }
 
 /// The brightness in steps, the difference of the channels and the gray value of each of some pixels.
 #[inline(always)]
-fn of_piece(pixels: &[[u8; 3]; PIECE]) -> ([u16; PIECE], [u8; PIECE], [u8; PIECE]) {
-    let (mut red, mut green, mut blue) = ([0_u8; PIECE], [0_u8; PIECE], [0_u8; PIECE]);
-    for (at, pixel) in pixels.iter().enumerate() {
-        [red[at], green[at], blue[at]] = *pixel;
-    }
+fn of_piece([red, green, blue]: &[[u8; PIECE]; 3]) -> ([u16; PIECE], [u8; PIECE], [u8; PIECE]) {
     let (mut steps, mut spreads, mut gray) = ([0; PIECE], [0; PIECE], [0; PIECE]);
     for at in 0..PIECE {
         let square = |value: u8| (i32::from(value) * i32::from(value)) as f32;
@@ -170,8 +192,7 @@ fn of_piece(pixels: &[[u8; 3]; PIECE]) -> ([u16; PIECE], [u8; PIECE], [u8; PIECE
     for at in 0..PIECE {
         let largest = red[at].max(green[at]).max(blue[at]);
         spreads[at] = largest - red[at].min(green[at]).min(blue[at]);
-        let sum = u32::from(red[at]) * 19595 + u32::from(green[at]) * 38470 + u32::from(blue[at]) * 7471;
-        gray[at] = ((sum + 0x8000) >> 16) as u8;
+        gray[at] = weighted(red[at], green[at], blue[at]);
     }
     (steps, spreads, gray)
 }
@@ -179,6 +200,22 @@ fn of_piece(pixels: &[[u8; 3]; PIECE]) -> ([u16; PIECE], [u8; PIECE], [u8; PIECE
 /// The sum and the sum of squares of the Laplacian (four neighbours less four times the pixel, edges
 /// repeated) of a gray picture of `width` pixels a row.
 pub fn laplacian(gray: &[u8], width: usize) -> (i64, i64) {
+    #[cfg(target_arch = "x86_64")]
+    if is_x86_feature_detected!("avx2") {
+        // SAFETY: the processor has AVX2.
+        return unsafe { laplacian_avx2(gray, width) };
+    }
+    laplacian_with(gray, width)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn laplacian_avx2(gray: &[u8], width: usize) -> (i64, i64) {
+    laplacian_with(gray, width)
+}
+
+#[inline(always)]
+fn laplacian_with(gray: &[u8], width: usize) -> (i64, i64) {
     if width == 0 {
         return (0, 0);
     }
@@ -203,9 +240,15 @@ pub fn laplacian(gray: &[u8], width: usize) -> (i64, i64) {
                     - 4 * i16::from(here);
             }
         }
-        for &edge in &edges {
-            sum += i64::from(edge);
-            squares += i64::from(i32::from(edge) * i32::from(edge));
+        // No square is above 1020²: so many fit into 32 bits.
+        for part in edges.chunks(1024) {
+            let (mut part_sum, mut part_squares) = (0_i32, 0_i32);
+            for &edge in part {
+                part_sum += i32::from(edge);
+                part_squares += i32::from(edge) * i32::from(edge);
+            }
+            sum += i64::from(part_sum);
+            squares += i64::from(part_squares);
         }
     }
     (sum, squares)
@@ -264,21 +307,11 @@ mod tests {
             }
             assert_eq!(tally.gray, luma(&rgb));
             assert_eq!(tally.spread, spread);
+            assert_eq!(tally.grays.map(u64::from), histogram(&tally.gray));
             assert_eq!(tally.brightness, brightness);
         }
         let white = tally(&[255; 30]).brightness;
         assert_eq!(white.last(), Some(&10));
-    }
-
-    #[test]
-    fn a_distance_is_given_up_above_its_limit() {
-        let one: Vec<f32> = (0..261).map(|at| at as f32 / 100.0).collect();
-        let other: Vec<f32> = one.iter().map(|value| 1.0 - value).collect();
-        let exact: f64 = one.iter().zip(&other).map(|(a, b)| f64::from(a - b).powi(2)).sum();
-        let found = square_distance(&one, &other, f32::INFINITY).unwrap();
-        assert!((f64::from(found) - exact).abs() < 1e-4 * exact);
-        assert_eq!(square_distance(&one, &other, 0.99 * found), None);
-        assert_eq!(square_distance(&one, &one, 0.0), Some(0.0));
     }
 
     #[test]

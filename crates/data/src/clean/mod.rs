@@ -204,7 +204,8 @@ impl Stage for Clean {
     /// checks, overrides; scores; near duplicates that are turned, mirrored and cut. 4: colour JPEG files
     /// of at least 480 pixels are made smaller while they are decoded, so that scores differ slightly. 5: a
     /// border ends at once along the whole picture; what describes an image counts block by block for outliers. 6:
-    /// sums over small pictures are taken in another order, so that similarities differ in their last digits.
+    /// sums over small pictures are taken in another order, so that similarities differ in their last digits;
+    /// colour JPEG files are made smaller by eighths while they are decoded.
     const VERSION: u32 = 6;
     const INPUTS: &'static [Port] = &[MANIFEST.port(), OUT_OF_FOLD.port()];
     const OUTPUTS: &'static [Port] = &[CLEANED.port(), REPORT.port(), SCORES.port()];

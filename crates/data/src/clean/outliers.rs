@@ -6,7 +6,9 @@
 //! distances (local outlier factor) it was worse on planted images: sets with clusters (frames of
 //! videos) make whatever lies beside a cluster an outlier.
 
-use peregrine_pixels::measure::{laplacian, square_distance};
+use peregrine_pixels::edges::edges;
+use peregrine_pixels::measure::laplacian;
+use peregrine_pixels::nearest::Lists;
 use rayon::prelude::*;
 
 use super::examine::Examined;
@@ -41,9 +43,9 @@ pub(super) fn grades(seen: &[Result<Examined, Unreadable>]) -> Vec<Option<f64>> 
     let mut features: Vec<Vec<f32>> = described.into_iter().map(|described| described.numbers).collect();
     standardize(&mut features, &weights);
     let step = features.len().div_ceil(REFERENCES);
-    let references: Vec<usize> = (0..features.len()).step_by(step).collect();
+    let features = Lists::new(features, step);
     let count = (NEIGHBOURS / step).max(5);
-    let distance = |index: usize| remoteness(&features, index, &references, count);
+    let distance = |index: usize| remoteness(&features.nearest(index, count));
     let distances: Vec<f64> = (0..features.len()).into_par_iter().map(distance).collect();
     let mut sorted = distances.clone();
     sorted.sort_by(f64::total_cmp);
@@ -68,19 +70,8 @@ pub(super) fn outliers(bench: &Bench) -> Found {
     )
 }
 
-/// The mean distance of an image to the `count` nearest of `references`.
-fn remoteness(features: &[Vec<f32>], index: usize, references: &[usize], count: usize) -> f64 {
-    let own = &features[index];
-    let mut nearest: Vec<f32> = Vec::with_capacity(count + 1);
-    for &other in references.iter().filter(|&&other| other != index) {
-        let limit = if nearest.len() < count { f32::INFINITY } else { nearest[count - 1] };
-        // Most are given up after a part of the features.
-        if let Some(sum) = square_distance(own, &features[other], limit) {
-            let place = nearest.partition_point(|&near| near <= sum);
-            nearest.insert(place, sum);
-            nearest.truncate(count);
-        }
-    }
+/// The mean distance of an image to its nearest others, of which these are the squares.
+fn remoteness(nearest: &[f32]) -> f64 {
     nearest.iter().map(|&square| f64::from(square).sqrt()).sum::<f64>() / nearest.len().max(1) as f64
 }
 
@@ -128,19 +119,24 @@ impl Described {
     }
 }
 
-/// An image in 258 numbers.
+/// An image in 258 numbers. Blocks of a few numbers come first: most of a distance lies in them, so that
+/// images far from each other are told early.
 fn describe(seen: &Examined) -> Described {
     let mut described = Described { numbers: Vec::with_capacity(258), blocks: Vec::with_capacity(8) };
     let gray: Vec<f32> = seen.small.iter().map(|&value| f32::from(value)).collect();
     let chroma: Vec<f32> = seen.chroma.iter().map(|&value| f32::from(value) - 128.0).collect();
     let halves = [16, 8, 4].map(|parts| pool(&gray, SIDE, parts));
-    described.block(1.0, halves[1].iter().map(|mean| mean / 64.0));
-    described.block(COLOURS, chroma.chunks(64).flat_map(|plane| pool(plane, 8, 4)).map(|mean| mean / 24.0));
-    let (edges, strength) = edges(&gray);
-    described.block(EDGES, edges);
-    let mut histogram = [0.0_f32; 16];
-    seen.small.iter().for_each(|&value| histogram[usize::from(value / 16)] += 1.0);
-    described.block(1.0, histogram.map(|count| 2.0 * (count / gray.len() as f32).sqrt()));
+    let edges = edges::<SIDE>(&gray);
+    let strength = edges.iter().sum::<f32>() / (SIDE * SIDE) as f32;
+    let (width, height) = (f64::from(seen.width), f64::from(seen.height));
+    described.block(1.0, [0.5 * (width * height).ln() as f32, 2.0 * (width / height).ln() as f32]);
+    let quality = &seen.quality;
+    let away = chroma.iter().map(|value| value.abs()).sum::<f32>() / chroma.len().max(1) as f32;
+    let colours = [away / 8.0, quality.colour as f32];
+    described.block(1.0, colours.into_iter().chain(chroma.chunks(64).map(|plane| deviation(plane) / 8.0)));
+    // What the small picture no longer shows.
+    let more = [(quality.sharpness + 1e-3).ln(), quality.entropy, quality.highlights, quality.shadows];
+    described.block(1.0, more.map(|value| value as f32));
     // How much there is at which fineness.
     let of = |plane: &[f32]| 2.0 * deviation(plane);
     let (laplacian, squares) = laplacian(&seen.small, SIDE);
@@ -155,15 +151,13 @@ fn describe(seen: &Examined) -> Described {
         (strength + 1.0).ln(),
     ];
     described.block(1.0, spectrum);
-    let (width, height) = (f64::from(seen.width), f64::from(seen.height));
-    described.block(1.0, [0.5 * (width * height).ln() as f32, 2.0 * (width / height).ln() as f32]);
-    let quality = &seen.quality;
-    let away = chroma.iter().map(|value| value.abs()).sum::<f32>() / chroma.len().max(1) as f32;
-    let colours = [away / 8.0, quality.colour as f32];
-    described.block(1.0, colours.into_iter().chain(chroma.chunks(64).map(|plane| deviation(plane) / 8.0)));
-    // What the small picture no longer shows.
-    let more = [(quality.sharpness + 1e-3).ln(), quality.entropy, quality.highlights, quality.shadows];
-    described.block(1.0, more.map(|value| value as f32));
+    let mut histogram = [0.0_f32; 16];
+    seen.small.iter().for_each(|&value| histogram[usize::from(value / 16)] += 1.0);
+    described.block(1.0, histogram.map(|count| 2.0 * (count / gray.len() as f32).sqrt()));
+    let cell = (SIDE / 4 * (SIDE / 4)) as f32;
+    described.block(EDGES, edges.map(|sum| (sum / cell).sqrt()));
+    described.block(1.0, halves[1].iter().map(|mean| mean / 64.0));
+    described.block(COLOURS, chroma.chunks(64).flat_map(|plane| pool(plane, 8, 4)).map(|mean| mean / 24.0));
     described
 }
 
@@ -183,44 +177,4 @@ fn deviation(values: &[f32]) -> f32 {
     let count = values.len().max(1) as f32;
     let mean = values.iter().sum::<f32>() / count;
     (values.iter().map(|value| (value - mean) * (value - mean)).sum::<f32>() / count).sqrt()
-}
-
-/// The strength of the edges in 4×4 parts and 8 directions, and the mean strength.
-fn edges(gray: &[f32]) -> ([f32; 128], f32) {
-    let mut sums = [0.0_f32; 128];
-    let cell = SIDE / 4;
-    for y in 1..SIDE - 1 {
-        for x in 1..SIDE - 1 {
-            let at = y * SIDE + x;
-            let right = 0.5 * (gray[at + 1] - gray[at - 1]);
-            let down = 0.5 * (gray[at + SIDE] - gray[at - SIDE]);
-            let strength = (right * right + down * down).sqrt();
-            if strength > 0.0 {
-                sums[(y / cell * 4 + x / cell) * 8 + direction(right, down)] += strength;
-            }
-        }
-    }
-    let mean = sums.iter().sum::<f32>() / (SIDE * SIDE) as f32;
-    (sums.map(|sum| (sum / (cell * cell) as f32).sqrt()), mean)
-}
-
-/// In which of eight equal parts of the half circle a direction lies, by comparisons alone: the same
-/// on every machine.
-fn direction(right: f32, down: f32) -> usize {
-    // Upside down is the same direction.
-    let (right, down) =
-        if down < 0.0 || (down == 0.0 && right < 0.0) { (-right, -down) } else { (right, down) };
-    const TAN: f32 = 0.414_213_56;
-    let steep = |right: f32| {
-        if down < TAN * right {
-            0
-        } else if down < right {
-            1
-        } else if TAN * down < right {
-            2
-        } else {
-            3
-        }
-    };
-    if right > 0.0 { steep(right) } else { 7 - steep(-right) }
 }

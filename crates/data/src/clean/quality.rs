@@ -3,6 +3,8 @@
 //! Darkness and brightness follow cleanvision (the 99th and 5th percentile of perceived
 //! brightness): a picture on a black background is not dark as long as something in it is bright.
 
+use std::borrow::Cow;
+
 use peregrine_pixels::measure::{self, BRIGHTNESS_STEPS, Tally};
 
 use super::Clean;
@@ -45,20 +47,19 @@ pub struct Quality {
 /// # Errors
 /// When the picture has no pixels.
 pub fn measure(small: &Pixels) -> anyhow::Result<Quality> {
-    let (brightness, gray, colour) = if small.channels == 1 {
+    let (brightness, gray, grays, colour) = if small.channels == 1 {
         let mut counts = vec![0; 255 * BRIGHTNESS_STEPS + 1];
         let values = measure::histogram(&small.data);
         let counted = counts.iter_mut().step_by(BRIGHTNESS_STEPS).zip(values);
         counted.for_each(|(count, pixels)| *count = pixels as u32);
-        (counts, small.clone(), 0.0)
+        (counts, Cow::Borrowed(&small.data), values, 0.0)
     } else {
-        let Tally { brightness, spread, gray } = measure::tally(&small.data);
-        let gray = Pixels { width: small.width, height: small.height, channels: 1, data: gray };
-        (brightness, gray, odd::colour(&spread))
+        let Tally { brightness, spread, gray, grays } = measure::tally(&small.data);
+        (brightness, Cow::Owned(gray), grays.map(u64::from), odd::colour(&spread))
     };
     let (highlights, shadows) = percentiles(&brightness);
-    let (entropy, variance) = entropy_and_variance(&gray.data);
-    let laplacian = laplacian_variance(&gray);
+    let (entropy, variance) = entropy_and_variance(&grays);
+    let laplacian = laplacian_variance(&gray, small.width as usize);
     Ok(Quality {
         highlights,
         shadows,
@@ -91,9 +92,9 @@ fn percentiles(counts: &[u32]) -> (f64, f64) {
     (percentile(0.99), percentile(0.05))
 }
 
-fn entropy_and_variance(gray: &[u8]) -> (f64, f64) {
-    let histogram = measure::histogram(gray);
-    let total = gray.len().max(1) as f64;
+/// Those of gray values of which `histogram` counts each.
+fn entropy_and_variance(histogram: &[u64; 256]) -> (f64, f64) {
+    let total = histogram.iter().sum::<u64>().max(1) as f64;
     let (mut entropy, mut mean, mut square) = (0.0, 0.0, 0.0);
     for (value, &count) in histogram.iter().enumerate().filter(|(_, count)| **count > 0) {
         let share = count as f64 / total;
@@ -104,9 +105,9 @@ fn entropy_and_variance(gray: &[u8]) -> (f64, f64) {
     (entropy, (square - mean * mean).max(0.0))
 }
 
-fn laplacian_variance(gray: &Pixels) -> f64 {
-    let (sum, squares) = measure::laplacian(&gray.data, gray.width as usize);
-    let count = gray.data.len().max(1) as f64;
+fn laplacian_variance(gray: &[u8], width: usize) -> f64 {
+    let (sum, squares) = measure::laplacian(gray, width);
+    let count = gray.len().max(1) as f64;
     (squares as f64 / count - (sum as f64 / count).powi(2)).max(0.0)
 }
 

@@ -117,6 +117,7 @@ impl Recipe {
             Some([gray, ..]) if channels == 1 => self.shape(&Source::Gray(gray), height, width),
             Some([y, cb, cr]) if !exact => self.shape(&Source::Colour([y, cb, cr]), height, width),
             _ => match raster.pixels() {
+                pixels if same && pixels.channels == channels => Ok(pixels.into_owned()),
                 pixels if pixels.channels == channels => self.apply(&pixels, height, width),
                 pixels => self.apply(&pixels.to_channels(channels), height, width),
             },

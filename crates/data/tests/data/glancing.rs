@@ -22,21 +22,22 @@ fn commented(jpeg: &[u8]) -> Vec<u8> {
 fn a_glance_shows_what_the_whole_picture_shows() {
     let mut glances = 0;
     let large = |seed| (format!("large {seed}"), encode_jpeg(&picture(seed, 640, 480, 3), 90).unwrap());
-    for (name, file) in jpeg_files().chain((0..3).map(large)) {
+    let odd = |seed| (format!("odd {seed}"), encode_jpeg(&picture(seed, 523, 391, 3), 90).unwrap());
+    for (name, file) in jpeg_files().chain((0..3).map(large)).chain((0..3).map(odd)) {
         let whole = decode_raster(&file).unwrap();
         // What fills the last blocks up shows in tiny pictures; they are never made smaller.
-        let shares = if whole.width < 640 { &[1][..] } else { &[1, 2, 4, 8] };
-        for share in shares {
-            let side = whole.width.max(whole.height).div_ceil(*share);
+        let least = if whole.width.max(whole.height) < 500 { 8 } else { 1 };
+        for eighths in least..=8 {
+            let side = (whole.width.max(whole.height) * eighths).div_ceil(8);
             let Some(seen) = glance(&file, side, side).unwrap().unwrap() else { continue };
             let expected = fit_raster_within(&whole, 3, side).unwrap();
             assert_eq!((seen.width, seen.height), (whole.width, whole.height), "{name}");
             let mean = |data: &[u8]| data.iter().map(|&v| f64::from(v)).sum::<f64>() / data.len() as f64;
             let apart = mean(&seen.smaller.data) - mean(&expected.data);
             // At quality 1 most values are beyond black or white before they are cut off.
-            assert!(apart.abs() < 4.0, "{name} at 1/{share}: {apart}");
+            assert!(apart.abs() < 4.0, "{name} at {eighths}/8: {apart}");
             let longest = seen.smaller.width.max(seen.smaller.height);
-            assert!(longest == side, "{name} at 1/{share}: {longest} for {side}");
+            assert!(longest == side, "{name} at {eighths}/8: {longest} for {side}");
             glances += 1;
         }
     }

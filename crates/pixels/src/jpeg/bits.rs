@@ -6,6 +6,7 @@ use super::huffman::Entry;
 pub(super) const PAD: usize = 4096;
 
 /// Reads bits from bytes without stuffing, which end in [`PAD`] zeros.
+#[derive(Clone, Copy)]
 pub(super) struct Bits<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -26,11 +27,6 @@ impl<'a> Bits<'a> {
         self.next |= u64::from_be_bytes(*bytes) >> self.count;
         self.at += ((63 - self.count) >> 3) as usize;
         self.count |= 56;
-    }
-
-    #[inline(always)]
-    pub fn ready(&self) -> u32 {
-        self.count
     }
 
     /// The next `count` bits, from 1 to 32.

@@ -3,6 +3,20 @@
 /// How many bits the table looks at.
 pub(super) const LOOK: u32 = 10;
 
+/// How many bits the table of short codes and their values looks at.
+pub(super) const FAST: u32 = 11;
+
+/// A code and the value behind it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Short {
+    /// The value; 0 for a code without one.
+    pub value: i16,
+    /// How many zeros come before the value.
+    pub run: u8,
+    /// The bits of the code and the value together; 0 when they are more than [`FAST`].
+    pub total: u8,
+}
+
 /// What the next bits begin with: a code and the bits of a value behind it.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Entry {
@@ -19,6 +33,8 @@ pub(super) struct Entry {
 /// The codes of one kind of numbers.
 pub(super) struct Table {
     pub look: [Entry; 1 << LOOK],
+    /// What the next bits say in full, where they do; empty for brightness steps.
+    pub fast: Box<[Short]>,
     /// For each length the end of its codes, left-aligned in 16 bits; codes below it are that long.
     ends: [u32; 17],
     /// For each length, what turns a code of it into an index of `symbols`.
@@ -35,12 +51,33 @@ impl Table {
 
     /// The table of the other coefficients.
     pub fn ac(counts: &[u8; 16], symbols: &[u8]) -> Option<Self> {
-        Self::new(counts, symbols)
+        let mut table = Self::new(counts, symbols)?;
+        let short = |bits: u32| {
+            let entry = table.look[(bits >> (FAST - LOOK)) as usize];
+            let total = u32::from(entry.total);
+            // A run without a value is the end of a block or sixteen zeros.
+            let known = entry.size > 0 || entry.run == 0 || entry.run == 15;
+            if total == 0 || total > FAST || !known {
+                return Short::default();
+            }
+            let size = u32::from(entry.size);
+            let number = (bits >> (FAST - total)) as i32 & ((1 << size) - 1);
+            let negative = size > 0 && number >> (size - 1) == 0;
+            let value = if negative { number + 1 - (1 << size) } else { number };
+            Short { value: value as i16, run: entry.run, total: entry.total }
+        };
+        table.fast = (0..1 << FAST).map(short).collect();
+        Some(table)
     }
 
     fn new(counts: &[u8; 16], symbols: &[u8]) -> Option<Self> {
-        let mut table =
-            Self { look: [Entry::default(); 1 << LOOK], ends: [0; 17], shifts: [0; 17], symbols: [0; 256] };
+        let mut table = Self {
+            look: [Entry::default(); 1 << LOOK],
+            fast: Box::default(),
+            ends: [0; 17],
+            shifts: [0; 17],
+            symbols: [0; 256],
+        };
         table.symbols.get_mut(..symbols.len())?.copy_from_slice(symbols);
         let (mut code, mut index) = (0_u32, 0_usize);
         for length in 1..=16_u32 {

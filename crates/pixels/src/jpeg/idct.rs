@@ -66,6 +66,65 @@ pub(super) fn four(block: &[i16; 64], target: &mut [u8], stride: usize) {
     }
 }
 
+/// The values of `N` cosine waves at `N` places, in 13 bits of fraction: a row for each place.
+const fn waves<const N: usize>() -> [[i32; 8]; 8] {
+    let mut waves = [[0; 8]; 8];
+    let mut at = 0;
+    while at < N * N {
+        let (place, wave) = (at / N, at % N);
+        // The angle in parts of a whole turn, brought to the first half.
+        let turns = (2 * place + 1) * wave % (4 * N);
+        let turns = if turns > 2 * N { 4 * N - turns } else { turns };
+        let angle = std::f64::consts::PI * turns as f64 / (2 * N) as f64;
+        let (mut cosine, mut term, mut power) = (0.0, 1.0, 0.0);
+        while power < 40.0 {
+            cosine += term;
+            term *= -angle * angle / ((power + 1.0) * (power + 2.0));
+            power += 2.0;
+        }
+        let scale = if wave == 0 { 1.0 } else { std::f64::consts::SQRT_2 };
+        let value = scale * cosine * (1 << BITS) as f64;
+        waves[place][wave] = if value < 0.0 { (value - 0.5) as i32 } else { (value + 0.5) as i32 };
+        at += 1;
+    }
+    waves
+}
+
+/// Writes a block at `N` eighths of its size: the cosine transform of its `N`×`N` lowest coefficients.
+#[inline(always)]
+pub(super) fn scaled<const N: usize>(block: &[i16; 64], target: &mut [u8], stride: usize) {
+    let (waves, turned) = const { (waves::<N>(), turned(waves::<N>())) };
+    let rows = block.as_chunks::<8>().0;
+    for (waves, target) in waves.iter().take(N).zip(target.chunks_mut(stride)) {
+        let mut row = [1 << (BITS - PASS - 1); 8];
+        for u in 0..N {
+            for v in 0..8 {
+                row[v] = i32::wrapping_add(row[v], waves[u].wrapping_mul(i32::from(rows[u][v])));
+            }
+        }
+        let row = row.map(|value| value >> (BITS - PASS));
+        let mut out = [(128 << (BITS + PASS + 3)) + (1 << (BITS + PASS + 2)); 8];
+        for v in 0..N {
+            for x in 0..8 {
+                out[x] = i32::wrapping_add(out[x], turned[v][x].wrapping_mul(row[v]));
+            }
+        }
+        let out = out.map(|value| (value >> (BITS + PASS + 3)).clamp(0, 255) as u8);
+        target[..N].copy_from_slice(&out[..N]);
+    }
+}
+
+/// Rows as columns.
+const fn turned(from: [[i32; 8]; 8]) -> [[i32; 8]; 8] {
+    let mut to = [[0; 8]; 8];
+    let mut at = 0;
+    while at < 64 {
+        to[at / 8][at % 8] = from[at % 8][at / 8];
+        at += 1;
+    }
+    to
+}
+
 /// Writes a block at a quarter of its size.
 #[inline(always)]
 pub(super) fn two(block: &[i16; 64], target: &mut [u8], stride: usize) {
@@ -323,6 +382,11 @@ mod tests {
     fn smaller_blocks_are_cosine_transforms_of_the_lowest_coefficients() {
         for (block, _) in blocks().filter(|(block, _)| block.iter().all(|v| v.abs() < 200)).take(500) {
             let (mut half, mut quarter) = ([0; 16], [0; 4]);
+            let mut others = [[0; 70]; 4];
+            scaled::<3>(&block, &mut others[0], 10);
+            scaled::<5>(&block, &mut others[1], 10);
+            scaled::<6>(&block, &mut others[2], 10);
+            scaled::<7>(&block, &mut others[3], 10);
             four(&block, &mut half, 4);
             two(&block, &mut quarter, 2);
             let exact = |side: usize, at: usize| {
@@ -343,6 +407,12 @@ mod tests {
                 .enumerate()
                 .for_each(|(at, &s)| assert!((exact(2, at) - f64::from(s)).abs() <= 1.0));
             assert!((exact(1, 0) - f64::from(one(&block))).abs() <= 1.0);
+            for (side, samples) in [3, 5, 6, 7].into_iter().zip(&others) {
+                for at in 0..side * side {
+                    let sample = f64::from(samples[at / side * 10 + at % side]);
+                    assert!((exact(side, at) - sample).abs() <= 1.0, "{side} {at} {sample}");
+                }
+            }
         }
     }
 }

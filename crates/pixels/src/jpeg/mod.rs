@@ -87,7 +87,7 @@ pub struct Glance {
     pub width: usize,
     /// The height of the whole picture in pixels.
     pub height: usize,
-    /// The picture at a half, a quarter or an eighth of its size, or as it is: the cosine transform of
+    /// The picture at some eighths of its size, or as it is: the cosine transform of
     /// the lowest coefficients, as libjpeg's scaled decoding. Colour planes that are stored with half
     /// as many samples each way are made smaller by half as much.
     pub smaller: Picture,
@@ -107,8 +107,9 @@ pub fn glance(bytes: &[u8], most_pixels: u64, side: usize) -> Result<Glance, Ref
     if width as u64 * height as u64 > most_pixels {
         return Err(Refusal::Uncommon);
     }
-    let fits = |size: &usize| (width.max(height) * size).div_ceil(8) >= side;
-    let size = [1, 2, 4].into_iter().find(fits).unwrap_or(8);
+    let longest = width.max(height);
+    let fits = |size: &usize| longest > side && (longest * size).div_ceil(8) >= side;
+    let size = (1..8).find(fits).unwrap_or(8);
     let (planes, mark) = scan::decode_small(bytes, &frame, size)?;
     let exif = frame.exif.map(|part| bytes[part].to_vec());
     let (small_width, small_height) = ((width * size).div_ceil(8), (height * size).div_ceil(8));

@@ -1,19 +1,19 @@
 //! The scan: from entropy-coded bytes to planes.
 
 use super::bits::{Bits, PAD};
-use super::huffman::{LOOK, Table};
+use super::huffman::{FAST, LOOK, Table};
 use super::idct::{self, Transform};
 use super::markers::{Component, Frame};
 use super::{Plane, Refusal};
 
 /// Where each coefficient of a block lies; the tail catches runs past the end.
-const PLACES: [u8; 80] = {
+const PLACES: [u8; 128] = {
     let zigzag: [u8; 64] = [
         0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13,
         6, 7, 14, 21, 28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38,
         31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63,
     ];
-    let mut places = [63; 80];
+    let mut places = [63; 128];
     let mut k = 0;
     while k < 64 {
         places[k] = zigzag[k];
@@ -28,8 +28,9 @@ pub(super) fn decode(bytes: &[u8], frame: &Frame) -> Result<Vec<Plane>, Refusal>
     decode_at::<false>(bytes, frame, 8).map(|(planes, _)| planes)
 }
 
-/// [`decode`] with `size` (8, 4, 2 or 1) samples a side for each block of 8×8, and a mark of all
-/// coefficients. Colours that have half as many samples each way are made smaller by half as much.
+/// [`decode`] with `size` (from 1 to 8) samples a side for each block of 8×8, and a mark of all
+/// coefficients. Colours that have half as many samples each way are made smaller by half as much,
+/// where that is no more than their own size.
 pub(super) fn decode_small(bytes: &[u8], frame: &Frame, size: usize) -> Result<(Vec<Plane>, u64), Refusal> {
     decode_at::<true>(bytes, frame, size)
 }
@@ -81,7 +82,8 @@ fn decode_with<const MARK: bool>(
     }
     let (data, ends) = unstuff(&bytes[frame.scan..]).ok_or(Refusal::Uncommon)?;
     let quartered = (across, down) == (2, 2);
-    let size_of = |c: &Component| if quartered && c.across == 1 { (2 * size).min(8) } else { size };
+    let twice = if size <= 4 || size == 8 { (2 * size).min(8) } else { size };
+    let size_of = |c: &Component| if quartered && c.across == 1 { twice } else { size };
     let room = |component: &Component| {
         let size = size_of(component);
         let (width, height) = (units_across * component.across * size, units_down * component.down * size);
@@ -230,14 +232,14 @@ struct Coder<'a> {
     down: usize,
     dc: &'a Table,
     ac: &'a Table,
-    steps: [i32; 80],
+    steps: [i32; 128],
     /// How many samples a side a block becomes.
     size: usize,
 }
 
 impl<'a> Coder<'a> {
     fn new(frame: &'a Frame, component: &Component, size: usize) -> Option<Self> {
-        let mut steps = [0; 80];
+        let mut steps = [0; 128];
         steps[..64].iter_mut().zip(component.steps).for_each(|(place, step)| *place = i32::from(step));
         Some(Self {
             across: component.across,
@@ -274,9 +276,17 @@ impl<'a> Coder<'a> {
                 match size {
                     8 if last == 0 => idct::flat(block[0], target, room.width),
                     8 => transform(&block, last, target, room.width),
-                    4 => idct::four(&block, target, room.width),
+                    1 => target[0] = idct::one(&block),
+                    _ if last == 0 => {
+                        let value = idct::one(&block);
+                        target.chunks_mut(room.width).for_each(|row| row[..size].fill(value));
+                    }
                     2 => idct::two(&block, target, room.width),
-                    _ => target[0] = idct::one(&block),
+                    3 => idct::scaled::<3>(&block, target, room.width),
+                    4 => idct::four(&block, target, room.width),
+                    5 => idct::scaled::<5>(&block, target, room.width),
+                    6 => idct::scaled::<6>(&block, target, room.width),
+                    _ => idct::scaled::<7>(&block, target, room.width),
                 }
             }
         }
@@ -285,40 +295,66 @@ impl<'a> Coder<'a> {
 
     /// Reads a block; the answer is the zigzag place of its last coefficient.
     #[inline(always)]
-    fn block(&self, bits: &mut Bits, level: &mut i32, block: &mut [i16; 64]) -> Option<usize> {
+    fn block(&self, from: &mut Bits, level: &mut i32, block: &mut [i16; 64]) -> Option<usize> {
+        // A copy that the compiler keeps in registers.
+        let mut bits = *from;
         bits.refill();
-        *level = level.wrapping_add(self.step(bits)?);
+        *level = level.wrapping_add(self.step(&mut bits)?);
         block[0] = level.wrapping_mul(self.steps[0]) as i16;
-        let mut last = 0;
-        let mut k = 1;
-        while k < 64 {
-            if bits.ready() < 32 {
-                bits.refill();
-            }
-            let mut entry = self.ac.look[bits.peek(LOOK) as usize];
-            if entry.total == 0 {
-                entry = self.ac.long(bits.peek(16))?;
-            }
-            k += usize::from(entry.run);
-            if entry.size == 0 {
-                bits.skip(u32::from(entry.total));
-                match entry.run {
-                    0 => break,
-                    15 => k += 1,
-                    _ => return None,
+        let fast = self.ac.fast.first_chunk::<{ 1 << FAST }>()?;
+        let (mut last, mut k) = (0, 1);
+        'block: while k < 64 {
+            bits.refill();
+            // So many short codes are there at once.
+            for _ in 0..56 / FAST {
+                let short = fast[bits.peek(FAST) as usize];
+                let (value, run) = if short.total > 0 {
+                    bits.skip(u32::from(short.total));
+                    (i32::from(short.value), usize::from(short.run))
+                } else {
+                    let (value, run, rest) = self.value(bits)?;
+                    bits = rest;
+                    (value, run)
+                };
+                k += run;
+                if value == 0 {
+                    if run == 0 {
+                        break 'block;
+                    }
+                } else {
+                    let place = usize::from(PLACES[k & 127]) & 63;
+                    block[place] = value.wrapping_mul(self.steps[k & 127]) as i16;
+                    last = k;
                 }
-                continue;
+                k += 1;
+                if k >= 64 {
+                    break 'block;
+                }
+                if short.total == 0 {
+                    break;
+                }
             }
-            let value = bits.value(entry);
-            if k > 63 {
-                return None;
-            }
-            block[usize::from(PLACES[k])] = value.wrapping_mul(self.steps[k]) as i16;
-            last = k;
-            k += 1;
         }
-        // A run of zeros may not pass the end either.
+        *from = bits;
+        // A run of zeros may not pass the end, and no value may lie behind it.
         (k <= 64).then_some(last)
+    }
+
+    /// The value behind the next code, 0 where there are only zeros; how many zeros come before it; and the
+    /// bits behind it. A copy, so that the bits need not lie in memory for it.
+    #[inline(never)]
+    fn value<'b>(&self, mut bits: Bits<'b>) -> Option<(i32, usize, Bits<'b>)> {
+        bits.refill();
+        let mut entry = self.ac.look[bits.peek(LOOK) as usize];
+        if entry.total == 0 {
+            entry = self.ac.long(bits.peek(16))?;
+        }
+        let run = usize::from(entry.run);
+        if entry.size > 0 {
+            return Some((bits.value(entry), run, bits));
+        }
+        bits.skip(u32::from(entry.total));
+        (run == 0 || run == 15).then_some((0, run, bits))
     }
 
     /// The difference of a block's mean brightness from the last one's.
