@@ -15,15 +15,19 @@ PEREGRINE = $(or $(CARGO_TARGET_DIR),target)/debug/peregrine
 .DEFAULT_GOAL := help
 .PHONY: help pipeline stage test lint regression gate baseline sample-data bench fuzz docs libtorch weights clean binary backend
 
-# BACKEND=tch links LibTorch and trains on it. Without it nothing here looks for LibTorch.
+# BACKEND=tch links LibTorch and trains on it. Without it nothing here looks for LibTorch. `cuda` and `wgpu` train on a
+# GPU; its driver is looked for when a pipeline runs, not when it is built.
 ifeq ($(BACKEND),tch)
 FEATURES = --features peregrine-cli/tch
 DEVICE   = --device libtorch
 export LIBTORCH
 export LIBTORCH_CXX11_ABI = 1
 export LD_LIBRARY_PATH := $(LIBTORCH)/lib$(if $(LD_LIBRARY_PATH),:$(LD_LIBRARY_PATH))
+else ifneq ($(filter cuda wgpu,$(BACKEND)),)
+FEATURES = --features peregrine-cli/$(BACKEND)
+DEVICE   = --device $(BACKEND)
 else ifneq ($(BACKEND),flex)
-$(error BACKEND is `$(BACKEND)` (choose `flex` or `tch`))
+$(error BACKEND is `$(BACKEND)` (choose `flex`, `tch`, `cuda` or `wgpu`))
 endif
 
 help:
@@ -44,7 +48,7 @@ help:
 	@echo '  make weights       fetch the ImageNet weights that pipelines/transfer.yaml starts from (14 MB)'
 	@echo '  make clean         remove the cache of runs and the build'
 	@echo
-	@echo '  PIPELINE=$(PIPELINE)  STAGE=$(STAGE)  BACKEND=$(BACKEND) (flex or tch)  ARGS=$(ARGS)'
+	@echo '  PIPELINE=$(PIPELINE)  STAGE=$(STAGE)  BACKEND=$(BACKEND) (flex, tch, cuda or wgpu)  ARGS=$(ARGS)'
 	@echo '  make pipeline PIPELINE=pipelines/traffic_lights.yaml ARGS="--set stages.train.params.epochs=2"'
 	@echo '  make pipeline PIPELINE=pipelines/clean_only.yaml ROOT=FOLDER     what is wrong with a folder of images?'
 

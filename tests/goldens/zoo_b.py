@@ -85,6 +85,16 @@ def case(config, model, shape, train=False, grads=()):
     }
 
 
+def smooth(model):
+    """`model` with SiLU in place of ReLU and ReLU6, whose kinks turn a rounding into another gradient: torch's own first ones
+    in single and double precision differ by 2e-3."""
+    for module in model.modules():
+        for name, child in module.named_children():
+            if isinstance(child, (nn.ReLU, nn.ReLU6)):
+                setattr(module, name, nn.SiLU())
+    return model
+
+
 def stride1(*convs):
     """The small-image stem: these convolutions keep the size."""
     for conv in convs:
@@ -108,12 +118,11 @@ def main():
         count({"name": "mobilenet_v2", "width": 1.4}, lambda n: mobilenet_v2(n, width_mult=1.4), side=96),
         count({"name": "mobilenet_v2", "stem": "small"}, lambda n: mobilenet_v2(n, small=True), 32, 10),
     ]
-    thin = {"name": "mobilenet_v2", "width": 0.25, "dropout": 0, "stem": "small"}
+    thin = {"name": "mobilenet_v2", "width": 0.25, "dropout": 0, "stem": "small", "activation": "silu"}
     cases = [
         case({"name": "mobilenet_v2"}, mobilenet_v2(5), (2, 3, 40, 33)),
-        case(thin, mobilenet_v2(5, True, width_mult=0.25, dropout=0.0), (4, 3, 24, 20), True,
-             # Earlier gradients differ by 2e-3 between torch in f32 and in f64: ReLUs at the edge.
-             ["classifier.1.weight", "classifier.1.bias"]),
+        case(thin, smooth(mobilenet_v2(5, True, width_mult=0.25, dropout=0.0)), (4, 3, 24, 20), True,
+             ["features.0.0.weight", "features.3.conv.1.0.weight", "classifier.1.weight", "classifier.1.bias"]),
     ]
     for name in ["mobilenet_v3_large", "mobilenet_v3_small", "efficientnet_b0", "efficientnet_b1", "efficientnet_b2",
                  "efficientnet_b3", "regnet_x_400mf", "regnet_y_400mf"]:
@@ -127,7 +136,9 @@ def main():
         case({"name": "efficientnet_lite0"}, lite(5), (2, 3, 40, 33)),
         case({"name": "mobilenet_v3_small", "dropout": 0}, tv.mobilenet_v3_small(num_classes=5, dropout=0.0),
              (4, 3, 70, 65), True, ["classifier.3.weight"]),
-        case({"name": "regnet_y_400mf"}, tv.regnet_y_400mf(num_classes=5), (4, 3, 70, 65), True, ["fc.weight"]),
+        case({"name": "regnet_y_400mf", "activation": "silu"},
+             smooth(tv.regnet_y_400mf(num_classes=5)), (4, 3, 70, 65), True,
+             ["stem.0.weight", "trunk_output.block3.block3-1.f.b.0.weight", "fc.weight"]),
     ]
     print(json.dumps({"torch": torch.__version__, "counts": counts, "cases": cases}))
 

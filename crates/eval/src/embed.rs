@@ -112,7 +112,7 @@ mod tests {
     use crate::predict::{Predict, predict};
 
     fn embedded(checkpoint: &Checkpoint, images: &Arc<ImageSet>, batch: usize) -> anyhow::Result<Embeddings> {
-        let device = peregrine_models::device::device("flex").unwrap();
+        let device = peregrine_models::device::device("auto").unwrap();
         embed(checkpoint, images, &Embed { batch_size: batch }, &device, &mut |_| Ok(()))
     }
 
@@ -124,7 +124,7 @@ mod tests {
         embeddings.check().unwrap();
         let tensor = |name: &str| &checkpoint.weights.iter().find(|t| t.name == name).unwrap().data;
         let (weight, bias) = (tensor("fc3.weight"), tensor("fc3.bias"));
-        let device = peregrine_models::device::device("flex").unwrap();
+        let device = peregrine_models::device::device("auto").unwrap();
         let predictions =
             predict(&checkpoint, &images, &Predict::default(), &device, &mut |_| Ok(())).unwrap();
         for (i, row) in embeddings.rows().enumerate() {

@@ -150,7 +150,7 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn checkpoint() -> Checkpoint {
-        let device = peregrine_models::device::device("flex").unwrap();
+        let device = peregrine_models::device::device("auto").unwrap();
         let config = ModelConfig::Lenet5(Lenet5Config::default());
         let input = InputShape { channels: 1, height: 28, width: 28 };
         let model = config.build(input, 2, Seed(1), &device).unwrap();
@@ -174,7 +174,7 @@ pub(crate) mod tests {
     }
 
     fn run(checkpoint: &Checkpoint, images: &Arc<ImageSet>, batch: usize) -> anyhow::Result<Predictions> {
-        let device = peregrine_models::device::device("flex").unwrap();
+        let device = peregrine_models::device::device("auto").unwrap();
         predict(checkpoint, images, &Predict { batch_size: batch }, &device, &mut |_| Ok(()))
     }
 
@@ -214,7 +214,7 @@ pub(crate) mod tests {
 
     #[test]
     fn prediction_stops_between_batches_when_asked_to() {
-        let device = peregrine_models::device::device("flex").unwrap();
+        let device = peregrine_models::device::device("auto").unwrap();
         let images = images(28, &["cat", "dog"]);
         let mut seen = Vec::new();
         let result = predict(&checkpoint(), &images, &Predict { batch_size: 2 }, &device, &mut |done| {

@@ -263,7 +263,7 @@ mod tests {
     fn checkpoint() -> Checkpoint {
         let config = ModelConfig::Resnet(ResnetConfig { depth: 8, width: 4, ..Default::default() });
         let input = InputShape { channels: 1, height: 8, width: 8 };
-        let device = device::device("flex").unwrap();
+        let device = device::device("auto").unwrap();
         let model = config.build(input, 2, Seed(1), &device).unwrap();
         model.forward(Tensor::ones([4, 1, 8, 8], &device) * 0.5, &Mode::Train { seed: Seed(1) });
         Checkpoint {
@@ -300,7 +300,7 @@ mod tests {
             assert_eq!(read(&one), read(&two));
         }
         let mut back = Checkpoint::load(one.path()).unwrap();
-        let device = device::device("flex").unwrap();
+        let device = device::device("auto").unwrap();
         let x = Tensor::<4>::ones([1, 1, 8, 8], &device);
         let logits = |c: &Checkpoint| c.model(&device).unwrap().forward(x.clone(), &Mode::Eval).into_data();
         logits(&back).assert_eq(&logits(&checkpoint), true);
@@ -333,7 +333,7 @@ mod tests {
         let mut checkpoint = checkpoint();
         checkpoint.classes.push("bird".into());
         checkpoint.weights[0].name = "conv0.weight".into();
-        let error = checkpoint.model(&device::device("flex").unwrap()).unwrap_err().to_string();
+        let error = checkpoint.model(&device::device("auto").unwrap()).unwrap_err().to_string();
         for part in [
             "`conv1.weight` is missing",
             "`conv0.weight` is unexpected",

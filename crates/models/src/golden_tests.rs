@@ -47,8 +47,8 @@ fn goldens() -> Goldens {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-fn flex() -> Device {
-    device::device("flex").unwrap()
+fn default_device() -> Device {
+    device::device("auto").unwrap()
 }
 
 const STEP: Mode = Mode::Train { seed: Seed(5) };
@@ -108,7 +108,7 @@ fn parameter_counts_names_and_multiply_adds_are_those_of_torch() {
         let summary = case.config.summary(input, case.classes).unwrap();
         assert_eq!(summary.parameters(), case.parameters as u64, "{:?}", case.config);
         assert_eq!(summary.multiply_adds(), case.multiply_adds, "{:?}", case.config);
-        let model = case.config.build(input, case.classes, Seed(1), &flex()).unwrap();
+        let model = case.config.build(input, case.classes, Seed(1), &default_device()).unwrap();
         assert_eq!(model.parameter_count(), case.parameters, "{:?}", case.config);
         let names: Vec<String> = state_dict(&model).into_iter().map(|tensor| tensor.name).collect();
         assert_eq!(names, case.names, "{:?}", case.config);
@@ -119,7 +119,7 @@ fn parameter_counts_names_and_multiply_adds_are_those_of_torch() {
 fn logits_gradients_and_running_statistics_are_those_of_torch() {
     for case in goldens().cases {
         let what = format!("{:?} train {}", case.config, case.train);
-        let device = flex().autodiff();
+        let device = default_device().autodiff();
         let [_, channels, height, width] = case.shape;
         let input = InputShape { channels, height, width };
         let model = filled(case.config.build(input, case.classes, Seed(1), &device).unwrap());
@@ -140,7 +140,7 @@ fn logits_gradients_and_running_statistics_are_those_of_torch() {
             let ours = state.iter().find(|tensor| &tensor.name == name).unwrap();
             assert_close(&format!("{what} {name}"), &ours.data, theirs, 2e-5);
         }
-        let again = floats(model.for_inference().forward(images(case.shape, &flex()), &mode));
+        let again = floats(model.for_inference().forward(images(case.shape, &default_device()), &mode));
         assert_close(&what, &again, &case.logits, 2e-5);
     }
 }
@@ -164,17 +164,13 @@ fn small_models() -> Vec<(ModelConfig, usize)> {
 fn every_model_learns_32_images_by_heart() {
     let mut failed = Vec::new();
     for (config, least) in small_models() {
-        // Not yet shown to learn in so few steps (MobileNetV3's statistics move by 0.01 a step).
-        if ["mobilenet_v3", "efficientnet", "regnet"].iter().any(|name| config.name().starts_with(name)) {
-            continue;
-        }
-        let device = flex().autodiff();
+        let device = default_device().autodiff();
         let side = least.max(14);
         let input = InputShape { channels: 1, height: side, width: side };
         let mut model = config.build(input, 4, Seed(3), &device).unwrap();
         let mut draws = Seed(9).draws();
         let pixels: Vec<f32> = (0..32 * side * side).map(|_| draws.normal() as f32).collect();
-        let images = Tensor::<4>::from_data(TensorData::new(pixels, [32, 1, side, side]), &flex());
+        let images = Tensor::<4>::from_data(TensorData::new(pixels, [32, 1, side, side]), &default_device());
         let mut state: Vec<Option<[Tensor<1>; 2]>> = vec![None; parameters(&model).len()];
         let (mut last, mut right) = (f32::MAX, 0);
         for step in 0..200_u64 {
@@ -189,9 +185,16 @@ fn every_model_learns_32_images_by_heart() {
             });
             if step % 20 == 19 && last < 0.2 {
                 right = right_of_32(&model, images.clone());
-                if right == 32 {
-                    break;
+            }
+            // Where running statistics move by a hundredth a step, they are those of weights long gone.
+            if last < 0.02 {
+                for pass in 0..300_u64 {
+                    model.tape(images.clone(), &Mode::Train { seed: Seed(2).with(pass) });
                 }
+                right = right_of_32(&model, images.clone());
+            }
+            if right == 32 {
+                break;
             }
         }
         if right < 32 {
@@ -221,7 +224,7 @@ fn right_of_32(model: &Model, images: Tensor<4>) -> usize {
 fn a_model_of_equal_seed_has_equal_bits_and_of_another_others() {
     for (config, least) in small_models() {
         let input = InputShape { channels: 1, height: least, width: least };
-        let build = |seed| state_dict(&config.build(input, 3, Seed(seed), &flex()).unwrap());
+        let build = |seed| state_dict(&config.build(input, 3, Seed(seed), &default_device()).unwrap());
         assert_eq!(build(1), build(1));
         assert_ne!(build(1), build(2));
     }
@@ -258,9 +261,11 @@ fn the_least_sizes_of_the_first_models_are_known() {
 fn every_model_makes_logits_of_any_size_from_the_least_one_on() {
     for (config, least) in small_models() {
         for (height, width) in [(least, least), (least + 3, least), (least + 1, 2 * least + 5)] {
-            let model = config.build(InputShape { channels: 1, height, width }, 2, Seed(1), &flex()).unwrap();
+            let model = config
+                .build(InputShape { channels: 1, height, width }, 2, Seed(1), &default_device())
+                .unwrap();
             for mode in [STEP, Mode::Eval] {
-                let logits = model.forward(images([3, 1, height, width], &flex()), &mode);
+                let logits = model.forward(images([3, 1, height, width], &default_device()), &mode);
                 assert_eq!(logits.dims(), [3, 2], "{} at {height}×{width}", config.name());
                 assert!(floats(logits).iter().all(|x| x.is_finite()), "{}", config.name());
             }
@@ -273,7 +278,7 @@ fn depths_that_are_not_6n_plus_2_are_refused_with_the_nearest_that_are() {
     let input = InputShape { channels: 3, height: 32, width: 32 };
     for (depth, near) in [(18, "14 or 20"), (2, "8 or 14"), (0, "8 or 14"), (21, "20 or 26")] {
         let config = ModelConfig::Resnet(crate::ResnetConfig { depth, ..Default::default() });
-        let message = config.build(input, 10, Seed(1), &flex()).unwrap_err().to_string();
+        let message = config.build(input, 10, Seed(1), &default_device()).unwrap_err().to_string();
         assert!(message.contains(&format!("`depth` {depth} ")) && message.contains(near), "{message}");
     }
 }
@@ -282,10 +287,10 @@ fn depths_that_are_not_6n_plus_2_are_refused_with_the_nearest_that_are() {
 fn a_clone_keeps_its_running_statistics_when_the_other_trains() {
     let config = ModelConfig::Resnet(crate::ResnetConfig { depth: 8, width: 4, ..Default::default() });
     let input = InputShape { channels: 1, height: 8, width: 8 };
-    let model = config.build(input, 2, Seed(1), &flex().autodiff()).unwrap();
+    let model = config.build(input, 2, Seed(1), &default_device().autodiff()).unwrap();
     let best = model.clone();
     let before = state_dict(&best);
-    model.forward(images([4, 1, 8, 8], &flex().autodiff()), &STEP);
+    model.forward(images([4, 1, 8, 8], &default_device().autodiff()), &STEP);
     assert_eq!(state_dict(&best), before);
     assert_ne!(state_dict(&model), before);
 }

@@ -53,8 +53,8 @@ fn goldens() -> Goldens {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
-fn flex() -> Device {
-    device::device("flex").unwrap()
+pub(crate) fn default_device() -> Device {
+    device::device("auto").unwrap()
 }
 
 /// The script's `value`.
@@ -63,7 +63,7 @@ fn value(n: usize, k: usize) -> impl Iterator<Item = f64> {
 }
 
 /// The script's `fill`.
-fn filled(model: Model) -> Model {
+pub(crate) fn filled(model: Model) -> Model {
     let mut state = state_dict(&model);
     for (k, NamedTensor { name, shape, data, .. }) in state.iter_mut().enumerate() {
         let fan: usize = shape.iter().skip(1).product();
@@ -79,17 +79,17 @@ fn filled(model: Model) -> Model {
     load_state_dict(model, &state).unwrap()
 }
 
-fn images(shape: [usize; 4], device: &Device) -> Tensor<4> {
+pub(crate) fn images(shape: [usize; 4], device: &Device) -> Tensor<4> {
     let values: Vec<f32> = value(shape.iter().product(), 100).map(|v| v as f32).collect();
     Tensor::from_data(TensorData::new(values, shape), device)
 }
 
-fn floats<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+pub(crate) fn floats<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     tensor.into_data().iter::<f32>().collect()
 }
 
 /// The gradient of the mean cross-entropy for the labels 0, 1, 2, … by the logits.
-fn loss_gradient(logits: &Tensor<2>) -> Tensor<2> {
+pub(crate) fn loss_gradient(logits: &Tensor<2>) -> Tensor<2> {
     let [n, classes] = logits.dims();
     let mut targets = vec![0.0_f32; n * classes];
     (0..n).for_each(|i| targets[i * classes + i % classes] = 1.0);
@@ -106,7 +106,7 @@ fn assert_close(what: &str, ours: &[f32], theirs: &[f32], tolerance: f32) {
 }
 
 /// The script's `digest`.
-fn digest(tensors: &[TensorSpec]) -> String {
+pub(crate) fn digest(tensors: &[TensorSpec]) -> String {
     let lines: String = tensors.iter().map(|t| format!("{}:{:?}\n", t.name, t.shape)).collect();
     let bytes = lines.bytes().filter(|byte| *byte != b' ');
     let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
@@ -145,18 +145,18 @@ fn logits_and_gradients_are_those_of_torchvision_and_timm() {
 
 fn check(case: &Case, engine: Engine) {
     let what = format!("{:?} {:?} train {} {engine:?}", case.config, case.shape, case.train);
-    let device = flex().autodiff();
+    let device = default_device().autodiff();
     let [_, channels, height, width] = case.shape;
     let input = InputShape { channels, height, width };
     let model = filled(case.config.build(input, case.classes, Seed(1), &device).unwrap()).with_engine(engine);
     let mode = if case.train { Mode::Train { seed: Seed(5) } } else { Mode::Eval };
     let plain = model.for_inference();
-    let logits = floats(plain.forward(images(case.shape, &flex()), &mode));
+    let logits = floats(plain.forward(images(case.shape, &default_device()), &mode));
     assert_close(&what, &logits, &case.logits, 1e-4);
     if case.gradients.is_empty() {
         return;
     }
-    let tape = model.tape(images(case.shape, &flex()), &mode);
+    let tape = model.tape(images(case.shape, &default_device()), &mode);
     assert_close(&what, &floats(tape.logits.clone()), &case.logits, 1e-4);
     let gradient = loss_gradient(&tape.logits);
     let gradients = tape.backward(gradient);
@@ -244,8 +244,13 @@ fn embeddings_are_what_the_last_layer_reads() {
     ];
     for (config, width) in widths {
         let config: ModelConfig = serde_json::from_str(config).unwrap();
-        let model = config.build(input, 3, Seed(1), &flex()).unwrap();
-        assert_eq!(model.embed(images([2, 3, 32, 32], &flex())).dims(), [2, width], "{}", config.name());
+        let model = config.build(input, 3, Seed(1), &default_device()).unwrap();
+        assert_eq!(
+            model.embed(images([2, 3, 32, 32], &default_device())).dims(),
+            [2, width],
+            "{}",
+            config.name()
+        );
     }
 }
 

@@ -42,8 +42,8 @@ fn goldens() -> Goldens {
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
 }
 
-fn flex() -> Device {
-    device::device("flex").unwrap()
+fn default_device() -> Device {
+    device::device("auto").unwrap()
 }
 
 fn value(n: usize, k: usize) -> Vec<f64> {
@@ -52,7 +52,7 @@ fn value(n: usize, k: usize) -> Vec<f64> {
 
 fn tensor<const D: usize>(shape: [usize; D], k: usize) -> Tensor<D> {
     let values: Vec<f32> = value(shape.iter().product(), k).into_iter().map(|v| v as f32).collect();
-    Tensor::from_data(TensorData::new(values, shape), &flex())
+    Tensor::from_data(TensorData::new(values, shape), &default_device())
 }
 
 /// The script's `fill`.
@@ -106,7 +106,7 @@ fn logits_and_gradients_are_those_of_timm_and_torchvision() {
     for Case { config, side, logits, gradients } in goldens().cases {
         let what = config.name();
         let input = InputShape { channels: 3, height: side, width: side };
-        let model = filled(config.build(input, 5, Seed(1), &flex().autodiff()).unwrap());
+        let model = filled(config.build(input, 5, Seed(1), &default_device().autodiff()).unwrap());
         let tape = model.tape(tensor([2, 3, side, side], 100), &Mode::Eval);
         close(what, &floats(tape.logits.clone()), &logits);
         let inference = model.for_inference();
@@ -126,7 +126,7 @@ fn an_lstm_that_reads_both_ways_holds_what_torchs_does() {
     let images = net.images();
     let rows = net.layer("", Rows, &[images]);
     let held = net.layer("lstm", Lstm { hidden: 4, bidirectional: true }, &[rows]);
-    let model = filled(Model::new(net.finish(held).unwrap(), Seed(1), &flex()));
+    let model = filled(Model::new(net.finish(held).unwrap(), Seed(1), &default_device()));
     close("lstm", &floats(model.forward(tensor([2, 2, 5, 3], 100), &Mode::Eval)), &goldens().lstm);
 }
 

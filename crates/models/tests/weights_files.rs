@@ -155,7 +155,7 @@ fn logits_on_photographs_are_torchvisions_whatever_the_files_format() {
         })
         .collect();
     let n = normalized.len() / (3 * 224 * 224);
-    let device = peregrine_models::device::device("flex").unwrap();
+    let device = peregrine_models::device::device("auto").unwrap();
     let images = Tensor::<4>::from_data(TensorData::new(normalized, [n, 3, 224, 224]), &device);
     let input = InputShape { channels: 3, height: 224, width: 224 };
     for (model, file) in [
@@ -195,7 +195,7 @@ fn a_pickled_resnet_56_scores_on_cifar_10_what_it_does_in_torch() {
     let rows = std::fs::read(folder("PEREGRINE_CIFAR10").join("test_batch.bin")).unwrap();
     let read =
         peregrine_models::weights::file::read(&folder("PEREGRINE_WEIGHTS").join("resnet56_cifar10.pth"));
-    let device = peregrine_models::device::device("flex").unwrap();
+    let device = peregrine_models::device::device("auto").unwrap();
     let config = ModelConfig::Resnet(ResnetConfig { depth: 56, ..ResnetConfig::default() });
     let network =
         config.build(InputShape { channels: 3, height: 32, width: 32 }, 10, Seed(0), &device).unwrap();

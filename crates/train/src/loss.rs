@@ -121,7 +121,7 @@ mod tests {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/goldens/losses.json");
         let cases: Vec<Case> = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
         assert_eq!(cases.len(), 8);
-        let device = Device::flex().autodiff();
+        let device = peregrine_models::device::device("auto").unwrap().autodiff();
         for case in cases {
             let shape = [case.n, case.k];
             let config = CrossEntropy { label_smoothing: case.smoothing, ..CrossEntropy::default() };
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn an_image_of_weight_2_counts_as_two_images() {
-        let device = Device::flex();
+        let device = peregrine_models::device::device("auto").unwrap();
         let tensor = |rows: &[[f32; 2]]| {
             let flat: Vec<f32> = rows.iter().flatten().copied().collect();
             Tensor::<2>::from_data(TensorData::new(flat, [rows.len(), 2]), &device)

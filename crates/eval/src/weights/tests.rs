@@ -9,7 +9,7 @@ fn file(checkpoint: &Checkpoint) -> WeightsFile {
 }
 
 fn model(checkpoint: &Checkpoint) -> Model {
-    checkpoint.model(&peregrine_models::device::device("flex").unwrap()).unwrap()
+    checkpoint.model(&peregrine_models::device::device("auto").unwrap()).unwrap()
 }
 
 fn params(checkpoint: &Checkpoint) -> Weights {
@@ -107,7 +107,7 @@ fn a_colour_stem_is_summed_for_gray_images() {
     assert_eq!(report.reshaped.len(), 1);
     assert!(report.reshaped[0].how.contains("summed over 3"));
     // A gray image as three equal channels gives the same logits.
-    let device = peregrine_models::device::device("flex").unwrap();
+    let device = peregrine_models::device::device("auto").unwrap();
     let mut draws = Seed(3).draws();
     let pixels: Vec<f32> = (0..784).map(|_| draws.uniform() as f32).collect();
     let image = |channels: usize| {

@@ -26,8 +26,6 @@ const STAGES: [(usize, usize, usize, bool); 7] = [
     (6, 320, 1, false),
 ];
 
-const STYLE: fn() -> Style = || Style::new(Activation::Relu6);
-
 /// MobileNetV2.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -41,6 +39,9 @@ pub struct MobilenetV2Config {
     pub dropout: f64,
     /// `small` leaves out the first two halvings, for images of about 32 pixels.
     pub stem: Stem,
+    /// The function between layers; absent for `relu6`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub activation: Option<Activation>,
     /// How the first weights of convolutions are drawn; the last layer's are always normal with
     /// deviation 0.01.
     pub init: Init,
@@ -48,13 +49,18 @@ pub struct MobilenetV2Config {
 
 impl Default for MobilenetV2Config {
     fn default() -> Self {
-        Self { width: 1.0, dropout: 0.2, stem: Stem::Imagenet, init: Init::HeNormalFanOut }
+        Self { width: 1.0, dropout: 0.2, stem: Stem::Imagenet, activation: None, init: Init::HeNormalFanOut }
     }
 }
 
 /// One inverted residual block.
-fn block(net: &mut Builder, name: &str, x: Value, widening: usize, channels: usize, stride: usize) -> Value {
-    let style = STYLE();
+fn block(
+    net: &mut Builder,
+    name: &str,
+    x: Value,
+    style: Style,
+    [widening, channels, stride]: [usize; 3],
+) -> Value {
     let inputs = net.channels(x);
     let hidden = inputs * widening;
     let (mut y, mut part) = (x, 0);
@@ -75,7 +81,7 @@ impl Architecture for MobilenetV2Config {
         check_width(net, self.width);
         check_dropout(net, self.dropout);
         let width = self.width.clamp(0.1, 8.0);
-        let style = STYLE();
+        let style = Style::new(self.activation.unwrap_or(Activation::Relu6));
         let mut halvings = 0;
         let mut x =
             style.conv(net, "features.0", images, same(divisible(32.0 * width), 3, halving(self.stem, 0)));
@@ -87,7 +93,7 @@ impl Architecture for MobilenetV2Config {
                 let name = format!("features.{index}");
                 net.block(name.as_str());
                 let stride = if halves && i == 0 { halving(self.stem, halvings) } else { 1 };
-                x = block(net, &name, x, widening, channels, stride);
+                x = block(net, &name, x, style, [widening, channels, stride]);
                 net.tap(x);
                 index += 1;
             }

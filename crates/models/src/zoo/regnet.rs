@@ -59,6 +59,9 @@ pub struct RegnetConfig {
     pub group_width: Option<usize>,
     /// `small` leaves out the first two halvings, for images of about 32 pixels.
     pub stem: Stem,
+    /// The function between layers; absent for `relu`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub activation: Option<Activation>,
     /// How the first weights of convolutions are drawn; the last layer's are always normal with
     /// deviation 0.01.
     pub init: Init,
@@ -74,12 +77,11 @@ impl Default for RegnetConfig {
             step,
             group_width,
             stem: Stem::Imagenet,
+            activation: None,
             init: Init::HeNormalFanOut,
         }
     }
 }
-
-const STYLE: fn() -> Style = || Style::new(Activation::Relu);
 
 impl RegnetConfig {
     fn resolved(&self, size: &RegnetSize) -> RegnetSize {
@@ -136,10 +138,10 @@ fn block(
     net: &mut Builder,
     name: &str,
     x: Value,
+    style: Style,
     (channels, group, stride): (usize, usize, usize),
     excite: bool,
 ) -> Value {
-    let style = STYLE();
     let inputs = net.channels(x);
     let around = if inputs != channels || stride != 1 {
         let names = [format!("{name}.proj.0"), format!("{name}.proj.1")];
@@ -157,13 +159,13 @@ fn block(
             &format!("{name}.f.se"),
             y,
             squeezed,
-            [Activation::Relu, Activation::Sigmoid],
+            [style.activation, Activation::Sigmoid],
         );
     }
     let names = [format!("{name}.f.c.0"), format!("{name}.f.c.1")];
     let y = style.linear(net, [&names[0], &names[1]], y, Conv::new(channels, 1));
     let sum = net.add(around, y);
-    net.relu(sum)
+    net.act(sum, style.activation)
 }
 
 impl Architecture for RegnetConfig {
@@ -172,14 +174,15 @@ impl Architecture for RegnetConfig {
     fn body(&self, size: &RegnetSize, net: &mut Builder, images: Value) -> Value {
         let size = self.resolved(size);
         size.check(net);
-        let mut x = STYLE().conv(net, "stem", images, same(32, 3, halving(self.stem, 0)));
+        let style = Style::new(self.activation.unwrap_or(Activation::Relu));
+        let mut x = style.conv(net, "stem", images, same(32, 3, halving(self.stem, 0)));
         for (stage, (channels, group, blocks)) in size.stages().into_iter().enumerate() {
             let number = stage + 1;
             for i in 0..blocks {
                 let name = format!("trunk_output.block{number}.block{number}-{i}");
                 net.block(name.as_str());
                 let stride = if i == 0 { halving(self.stem, number) } else { 1 };
-                x = block(net, &name, x, (channels, group, stride), size.excite);
+                x = block(net, &name, x, style, (channels, group, stride), size.excite);
             }
             net.tap(x);
         }

@@ -285,7 +285,7 @@ fn a_network_learns_bands() {
     let fitted = fit(&data, &config, &context(dir.path(), u64::MAX)).unwrap();
     assert!(fitted.history.summary.best_value > 0.95, "{}", fitted.history.text());
     // What the history says of the best epoch is what its checkpoint does.
-    let device = peregrine_models::device::device("flex").unwrap();
+    let device = peregrine_models::device::device("auto").unwrap();
     let predictions = peregrine_eval::predict::predict(
         &fitted.checkpoint,
         &data.val,

@@ -62,7 +62,7 @@ impl Golden {
         from: usize,
         until: usize,
     ) -> (Regression, Vec<Vec<f32>>) {
-        let device = Device::flex().autodiff();
+        let device = peregrine_models::device::device("auto").unwrap().autodiff();
         let x = Tensor::<2>::from_data(TensorData::new(self.x.clone(), [8, 5]), &device);
         let y = Tensor::<2>::from_data(TensorData::new(self.y.clone(), [8, 3]), &device);
         let mut out = Vec::new();
@@ -88,7 +88,7 @@ fn weights(model: &Regression) -> Vec<f32> {
 fn equals_torch(case: &str, config: &OptimizerConfig, clip: Option<f64>) {
     let golden = Golden::read();
     let theirs = &golden.trajectories[case];
-    let model = golden.model(&Device::flex().autodiff());
+    let model = golden.model(&peregrine_models::device::device("auto").unwrap().autodiff());
     let (_, ours) = golden.steps(model, &mut Optimizer::new(config, clip), 0, 20);
     assert_eq!((ours.len(), theirs.len()), (20, 20));
     for (step, (ours, theirs)) in ours.iter().zip(theirs).enumerate() {
@@ -146,7 +146,7 @@ fn twenty_steps_of_adamw_equal_torch() {
 #[test]
 fn a_saved_state_goes_on_bit_for_bit() {
     let golden = Golden::read();
-    let device = Device::flex().autodiff();
+    let device = peregrine_models::device::device("auto").unwrap().autodiff();
     let configs = [
         OptimizerConfig::Sgd(Sgd::default()),
         OptimizerConfig::Adam(Adam::default()),

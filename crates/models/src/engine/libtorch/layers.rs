@@ -2,8 +2,9 @@
 
 use tch::{Kind, Tensor};
 
+use crate::layers::lstm::Lstm;
 use crate::layers::pool::Window;
-use crate::layers::{Activation, Op};
+use crate::layers::{Activation, Conv, Op};
 use crate::model::Mode;
 
 /// What a layer is given besides its inputs.
@@ -19,30 +20,6 @@ pub(super) struct Call<'a> {
     pub bf16: bool,
     /// Whether the first input may be written over.
     pub overwrites: bool,
-}
-
-/// Whether [`apply`] knows a layer.
-pub(super) fn knows(op: &Op) -> bool {
-    matches!(
-        op,
-        Op::Input
-            | Op::Conv(_)
-            | Op::BatchNorm(_)
-            | Op::Linear(_)
-            | Op::Activation(_)
-            | Op::MaxPool(_)
-            | Op::AveragePool(_)
-            | Op::AdaptiveAverage(_)
-            | Op::GlobalAverage(_)
-            | Op::Flatten(_)
-            | Op::Subsample(_)
-            | Op::Dropout(_)
-            | Op::DropPath(_)
-            | Op::Add(_)
-            | Op::Scale(_)
-            | Op::Concat(_)
-            | Op::PadChannels(_)
-    )
 }
 
 /// Images `[n, c, h, w]` with the channels of a pixel side by side in memory: oneDNN's own way,
@@ -65,7 +42,11 @@ pub(super) fn apply(op: &Op, inputs: &mut Vec<Tensor>, call: &Call<'_>) -> Tenso
     match op {
         Op::Conv(conv) => {
             let bias = conv.bias.then(|| tensor(1));
-            let [stride, padding, dilation] = [conv.stride, conv.padding, conv.dilation].map(pair);
+            let [mut stride, padding, dilation] = [conv.stride, conv.padding, conv.dilation].map(pair);
+            if overflows(conv, &x) {
+                x = x.slice(2, None, None, stride[0]).slice(3, None, None, stride[1]);
+                stride = [1, 1];
+            }
             x.conv2d(&tensor(0), bias.as_ref(), stride, padding, dilation, conv.groups as i64)
         }
         Op::Linear(linear) => {
@@ -119,9 +100,59 @@ pub(super) fn apply(op: &Op, inputs: &mut Vec<Tensor>, call: &Call<'_>) -> Tenso
             Tensor::cat(inputs, 1)
         }
         Op::PadChannels(pad) => x.constant_pad_nd([0, 0, 0, 0, pad.before as i64, pad.after as i64]),
-        #[allow(unreachable_patterns)] // Layers that `knows` doesn't name.
-        other => unreachable!("`knows` said no to {other:?}"),
+        Op::Input => x,
+        Op::LayerNorm(norm) => layer_norm(&x, &tensor(0), &tensor(1), norm.epsilon),
+        Op::LayerScale(_) => x * tensor(0),
+        Op::Pixels(_) => x.flatten(2, 3).transpose(1, 2),
+        // Where pixels lay as tokens, their channels are side by side already.
+        Op::Unpixels(unpixels) => x.transpose(1, 2).unflatten(2, [unpixels.height as i64, -1]),
+        Op::Rows(_) => x.transpose(1, 2).flatten(2, 3),
+        Op::ClassToken(_) => {
+            let first = tensor(0).expand([x.size()[0], 1, -1], false);
+            Tensor::cat(&[first, x], 1) + tensor(1)
+        }
+        Op::TakeToken(take) => x.select(1, take.index as i64),
+        Op::Attention(attention) => attend(&x, attention.heads as i64),
+        Op::Enlarge(enlarge) => x.upsample_nearest2d(pair(enlarge.size), None, None),
+        Op::Lstm(lstm) => {
+            let tensors: Vec<Tensor> = (0..call.tensors.len()).map(tensor).collect();
+            read(&x, &tensors, lstm)
+        }
     }
+}
+
+/// Whether oneDNN would write beyond its memory on the way back: 1×1 with a stride, fewer input channels
+/// than it takes at once, channels last (oneDNN issue 6035; that of LibTorch 2.9.0 has it, PyTorch too).
+fn overflows(conv: &Conv, x: &Tensor) -> bool {
+    let of_a_group = x.size()[1] / conv.groups as i64;
+    conv.kernel == [1, 1] && conv.stride != [1, 1] && conv.padding == [0, 0] && of_a_group < 16
+}
+
+/// Over the values of a token, or the channels of a pixel.
+fn layer_norm(x: &Tensor, weight: &Tensor, bias: &Tensor, epsilon: f64) -> Tensor {
+    let over_last = |x: &Tensor| x.layer_norm(weight.size(), Some(weight), Some(bias), epsilon, false);
+    match x.dim() {
+        4 => over_last(&x.permute([0, 2, 3, 1])).permute([0, 3, 1, 2]),
+        _ => over_last(x),
+    }
+}
+
+/// What each token attends to: queries, keys and values `[n, tokens, 3·width]` to `[n, tokens, width]`.
+fn attend(x: &Tensor, heads: i64) -> Tensor {
+    let parts = x.unflatten(2, [3, heads, -1]).permute([2, 0, 3, 1, 4]);
+    let [queries, keys, values] = [0, 1, 2].map(|i| parts.select(0, i));
+    let none: Option<&Tensor> = None;
+    let seen = Tensor::scaled_dot_product_attention(&queries, &keys, &values, none, 0.0, false, None, false);
+    seen.transpose(1, 2).flatten(2, 3)
+}
+
+/// What an LSTM with these tensors holds after the last token, both directions side by side.
+fn read(x: &Tensor, tensors: &[Tensor], lstm: &Lstm) -> Tensor {
+    let directions = if lstm.bidirectional { 2 } else { 1 };
+    let zeros = Tensor::zeros([directions, x.size()[0], lstm.hidden as i64], (x.kind(), x.device()));
+    let start = [zeros.shallow_clone(), zeros];
+    let (_, held, _) = x.lstm(&start, tensors, true, 1, 0.0, true, lstm.bidirectional, true);
+    held.transpose(0, 1).flatten(1, 2)
 }
 
 /// `x` times a mask of the host, in the numbers of `x`: a mask of 32-bit floats would make those of

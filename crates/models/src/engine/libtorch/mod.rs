@@ -2,8 +2,7 @@
 //! network is one region, so a step costs what it costs in PyTorch.
 //!
 //! Parameters are taken out of burn's tensors without a copy. In inference normalizations are
-//! folded into convolutions. What a graph needs and isn't here sends the whole graph to the
-//! [`reference`](super::reference).
+//! folded into convolutions.
 
 #![expect(deprecated, reason = "the last burn with LibTorch is pinned")]
 
@@ -68,18 +67,12 @@ fn given<const D: usize>(tensor: tch::Tensor) -> Tensor<D> {
     Tensor::from_primitive::<LibTorch>(TchTensor::new(tensor))
 }
 
-/// Whether every layer up to `target` is here.
-fn knows(graph: &Graph, target: usize) -> bool {
-    graph.nodes.iter().take(target + 1).all(|node| layers::knows(&node.op))
-}
-
 /// The value of node `target` in evaluation; `None` where this engine doesn't apply.
 pub(crate) fn forward(model: &Model, images: &Tensor<4>, mode: &Mode, target: usize) -> Option<Batch> {
     let applies = matches!(mode, Mode::Eval)
         && device::is_libtorch(model.device())
         && !model.device().is_autodiff()
-        && !images.is_autodiff()
-        && knows(model.graph(), target);
+        && !images.is_autodiff();
     if !applies {
         return None;
     }
@@ -107,8 +100,7 @@ fn lock(prepared: &Mutex<Prepared>) -> std::sync::MutexGuard<'_, Prepared> {
 /// The forward pass of a training step; `None` where this engine doesn't apply.
 pub(crate) fn tape(model: &Model, images: &Tensor<4>, mode: &Mode) -> Option<Tape> {
     let graph = model.graph();
-    if !device::is_libtorch(model.device()) || !knows(graph, graph.logits) || lonely(graph, images.dims()[0])
-    {
+    if !device::is_libtorch(model.device()) || lonely(graph, images.dims()[0]) {
         return None;
     }
     let mut leaves: Vec<Option<tch::Tensor>> = Vec::new();
