@@ -59,6 +59,9 @@ stage: binary
 	@test -n "$(STAGE)" || { echo 'error: no stage was named (make stage STAGE=clean)' >&2; exit 2; }
 	@$(PEREGRINE) run $(PIPELINE) $(STAGE) $(DEVICE) $(ARGS)
 
+# Trainings of tests side by side: threads that wait don't keep the processor from the others.
+test: export OMP_WAIT_POLICY = passive
+
 # nextest runs tests side by side across crates, and closes with the one summary of them all; what it can't
 # run are the examples in documentation, so those come first.
 test: backend

@@ -5,7 +5,7 @@
 # PEERS is a Python environment with torchvision; without it only our side is timed. A round is one process of each,
 # of STEPS steps; reported are the medians over rounds of their medians of time and of processor time, the least step of
 # all, and the ratios. On a busy machine one thread's processor time (THREADS=1) is what means most.
-# PEER_FLAGS are flags of step_peer.py: --channels-last --bf16. LibTorch must be on LD_LIBRARY_PATH for DEVICE=libtorch.
+# PEER_FLAGS are flags of step_peer.py: --channels-last --onnx --bf16, the last one for both sides. LibTorch must be on LD_LIBRARY_PATH for DEVICE=libtorch.
 set -eu
 here=$(dirname "$0")
 what=${1:-train}
@@ -29,7 +29,7 @@ resnet18 64 64 32
 mobilenet_v2 0 32 96'
     ;;
 infer)
-    infer=--infer
+    infer="--infer"
     cases='resnet18 64 1 224
 resnet18 64 32 224
 mobilenet_v2 0 1 224
@@ -40,6 +40,9 @@ mobilenet_v2 0 32 224'
     exit 2
     ;;
 esac
+
+bf16=
+case " $flags " in *" --bf16 "*) bf16=--bf16 ;; esac
 
 # The median of a column, and its least value.
 median() { sort -n "$1" | awk '{ v[NR] = $1 } END { printf "%.1f", (v[int((NR + 1) / 2)] + v[int(NR / 2) + 1]) / 2 }'; }
@@ -56,7 +59,8 @@ echo "$cases" | while read -r model width batch side; do
     fi
     rm -f "$work"/a* "$work"/b*
     for _ in $(seq "$rounds"); do # A B A B ...
-        "$ours" $infer "$device" "$config" "$batch" "$side" "$steps" >"$work/out"
+        # shellcheck disable=SC2086 # Nothing or a flag.
+        "$ours" $infer $bf16 "$device" "$config" "$batch" "$side" "$steps" >"$work/out"
         numbers <"$work/out" >>"$work/a"
         if [ -n "$python" ]; then
             # shellcheck disable=SC2086 # Flags are several words.
@@ -76,7 +80,7 @@ echo "$cases" | while read -r model width batch side; do
         p=$(least "$work/a.least") && q=$(least "$work/b.least")
         x=$(median "$work/a.processor") && y=$(median "$work/b.processor")
         awk -v name="$name" -v a="$a" -v b="$b" -v p="$p" -v q="$q" -v x="$x" -v y="$y" 'BEGIN {
-            printf "  %s: %.1f ms, torch%s %.1f ms, ratio %.2f (least %.1f and %.1f, ratio %.2f; processor %.1f and %.1f, ratio %.2f)\n", name, a, flags, b, a / b, p, q, p / q, x, y, x / y }'
+            printf "  %s: %.1f ms, peer%s %.1f ms, ratio %.2f (least %.1f and %.1f, ratio %.2f; processor %.1f and %.1f, ratio %.2f)\n", name, a, flags, b, a / b, p, q, p / q, x, y, x / y }'
     else
         echo "  $name: $(median "$work/a.median") ms (least $(least "$work/a.least"))"
     fi

@@ -1,9 +1,10 @@
 """PyTorch's side of step.sh: one training step, or one forward pass of inference, eager.
-step_peer.py [--infer] [--channels-last] [--bf16] [--threads N] MODEL WIDTH BATCH SIDE STEPS
+step_peer.py [--infer] [--channels-last] [--bf16] [--onnx] [--threads N] MODEL WIDTH BATCH SIDE STEPS
 MODEL is resnet18 (with a 3x3 stem where SIDE is below 64) or mobilenet_v2, as torchvision has them; WIDTH is the first
-stage's channels of the ResNet. Prints the median and the least of all but the first step in milliseconds, and the median of the
+stage's channels of the ResNet. With --onnx it is ONNX Runtime's inference of the same model. Prints the median and the least of all but the first step in milliseconds, and the median of the
 processor time of all threads."""
 import argparse
+import io
 import time
 
 import torch
@@ -15,6 +16,7 @@ parser = argparse.ArgumentParser()
 parser.add_argument("--infer", action="store_true")
 parser.add_argument("--channels-last", action="store_true")
 parser.add_argument("--bf16", action="store_true")
+parser.add_argument("--onnx", action="store_true")
 parser.add_argument("--threads", type=int, default=0)
 parser.add_argument("model")
 for name in ("width", "batch", "side", "steps"):
@@ -73,8 +75,21 @@ def train():
     loss.item()
 
 
-step = infer if args.infer else train
+def onnx():
+    """A pass of ONNX Runtime, the model exported by PyTorch."""
+    import onnxruntime
+
+    file = io.BytesIO()
+    torch.onnx.export(model, (x,), file, input_names=["images"], dynamo=False)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = args.threads
+    session = onnxruntime.InferenceSession(file.getvalue(), options, providers=["CPUExecutionProvider"])
+    images = {"images": x.numpy()}
+    return lambda: session.run(None, images)
+
+
 model.train(not args.infer)
+step = onnx() if args.onnx else infer if args.infer else train
 times, work = [], []
 for _ in range(args.steps + 1):
     start, busy = time.perf_counter(), time.process_time()
@@ -83,4 +98,4 @@ for _ in range(args.steps + 1):
     work.append((time.process_time() - busy) * 1e3)
 times, work = sorted(times[1:]), sorted(work[1:])
 middle = len(times) // 2
-print(f"torch {torch.__version__}: median {times[middle]:.1f} ms, least {times[0]:.1f} ms, processor {work[middle]:.1f} ms")
+print(f"{'onnxruntime' if args.onnx else 'torch'}: median {times[middle]:.1f} ms, least {times[0]:.1f} ms, processor {work[middle]:.1f} ms")
