@@ -23,6 +23,8 @@ mod golden_tests;
 #[cfg(test)]
 mod layer_tests;
 #[cfg(test)]
+mod names_tests;
+#[cfg(test)]
 mod zoo_b_tests;
 #[cfg(test)]
 mod zoo_tests;

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::graph::{Role, TensorSpec};
 use crate::parameters::parameters;
-use crate::weights::{NamedTensor, load_state_dict, state_dict};
+use crate::weights::{load_state_dict, state_dict};
 use crate::{Engine, InputShape, Mode, Model, ModelConfig, device};
 
 #[derive(Deserialize)]
@@ -65,18 +65,23 @@ fn value(n: usize, k: usize) -> impl Iterator<Item = f64> {
 /// The script's `fill`.
 pub(crate) fn filled(model: Model) -> Model {
     let mut state = state_dict(&model);
-    for (k, NamedTensor { name, shape, data, .. }) in state.iter_mut().enumerate() {
-        let fan: usize = shape.iter().skip(1).product();
-        let scale = |v: f64| match shape.len() {
-            1 if name.ends_with("running_var") => 1.0 + 0.5 * v,
-            1 if name.ends_with("running_mean") => 0.1 * v,
-            1 if name.ends_with("weight") => 1.0 + 0.3 * v,
-            1 => 0.1 * v,
-            _ => v * (3.0 / fan as f64).sqrt(),
-        };
-        *data = value(data.len(), k).map(|v| scale(v) as f32).collect();
+    for (k, tensor) in state.iter_mut().enumerate() {
+        tensor.data = filling(&tensor.name, &tensor.shape, k);
     }
     load_state_dict(model, &state).unwrap()
+}
+
+/// The values of the tensor that is in place `k` of a state dict.
+pub(crate) fn filling(name: &str, shape: &[usize], k: usize) -> Vec<f32> {
+    let fan: usize = shape.iter().skip(1).product();
+    let scale = |v: f64| match shape.len() {
+        1 if name.ends_with("running_var") => 1.0 + 0.5 * v,
+        1 if name.ends_with("running_mean") => 0.1 * v,
+        1 if name.ends_with("weight") => 1.0 + 0.3 * v,
+        1 => 0.1 * v,
+        _ => v * (3.0 / fan as f64).sqrt(),
+    };
+    value(shape.iter().product(), k).map(|v| scale(v) as f32).collect()
 }
 
 pub(crate) fn images(shape: [usize; 4], device: &Device) -> Tensor<4> {
@@ -98,7 +103,7 @@ pub(crate) fn loss_gradient(logits: &Tensor<2>) -> Tensor<2> {
 }
 
 /// The largest difference, as a share of the largest value.
-fn assert_close(what: &str, ours: &[f32], theirs: &[f32], tolerance: f32) {
+pub(crate) fn assert_close(what: &str, ours: &[f32], theirs: &[f32], tolerance: f32) {
     assert!(ours.len() >= theirs.len(), "{what}");
     let largest = theirs.iter().fold(1e-4_f32, |most, x| most.max(x.abs()));
     let worst = ours.iter().zip(theirs).map(|(a, b)| (a - b).abs() / largest).fold(0.0, f32::max);

@@ -165,7 +165,7 @@ fn computed(name: &str) -> String {
 }
 
 /// timm's blocks of depthwise convolutions, as torchvision counts them: MobileNet through all
-/// stages, `EfficientNet` in each.
+/// stages, `EfficientNet` in each. The last stage of MobileNet-v3 is a plain convolution.
 fn mobile(names: &[String], through: bool) -> Vec<String> {
     let place = |name: &str| -> Option<(usize, usize, String)> {
         let mut parts = name.strip_prefix("blocks.")?.splitn(3, '.');
@@ -178,19 +178,25 @@ fn mobile(names: &[String], through: bool) -> Vec<String> {
     }
     let order: BTreeMap<(usize, usize), usize> = parts.keys().copied().zip(1..).collect();
     let last = if through { order.len() + 1 } else { parts.keys().map(|at| at.0 + 2).max().unwrap_or(1) };
+    let third = through && parts.values().any(|layers| layers.contains("conv"));
+    let (end, head) =
+        if third { ("classifier.0.".to_owned(), 3) } else { (format!("features.{last}.0."), 1) };
     let rename = |name: &String| {
         let head = [
             ("conv_stem.", "features.0.0.".to_owned()),
             ("bn1.", "features.0.1.".to_owned()),
-            ("conv_head.", format!("features.{last}.0.")),
+            ("conv_head.", end.clone()),
             ("bn2.", format!("features.{last}.1.")),
-            ("classifier.", "classifier.1.".to_owned()),
+            ("classifier.", format!("classifier.{head}.")),
         ];
         if let Some((stage, block, rest)) = place(name) {
             let layers = &parts[&(stage, block)];
-            let Some(layer) = mobile_layer(&rest, layers, through) else { return name.clone() };
-            return if through {
-                format!("features.{}.conv.{layer}", order[&(stage, block)])
+            let Some(layer) = mobile_layer(&rest, layers, through && !third) else { return name.clone() };
+            return if layers.contains("conv") {
+                format!("features.{}.{layer}", order[&(stage, block)])
+            } else if through {
+                let part = if third { "block" } else { "conv" };
+                format!("features.{}.{part}.{layer}", order[&(stage, block)])
             } else {
                 format!("features.{}.{block}.block.{layer}", stage + 1)
             };
@@ -203,6 +209,10 @@ fn mobile(names: &[String], through: bool) -> Vec<String> {
 
 /// `conv_dw.weight` as `1.0.weight`, in a block of `layers`.
 fn mobile_layer(rest: &str, layers: &BTreeSet<String>, flat_end: bool) -> Option<String> {
+    if layers.contains("conv") {
+        let parts = [("conv.", "0."), ("bn1.", "1.")];
+        return parts.iter().find_map(|(from, to)| Some(format!("{to}{}", rest.strip_prefix(from)?)));
+    }
     let (expands, excites) = (layers.contains("conv_pwl"), layers.contains("se"));
     let mut order: Vec<(&str, &str)> = Vec::new();
     if expands {

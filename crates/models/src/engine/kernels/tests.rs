@@ -149,8 +149,7 @@ fn every_model_is_computed_alike() {
 fn smooth(mut graph: Graph) -> Graph {
     for node in &mut graph.nodes {
         if let Op::Activation(activation) = &mut node.op {
-            let kinks =
-                [Activation::Relu, Activation::Relu6, Activation::HardSwish, Activation::HardSigmoid];
+            let kinks = [Activation::Relu, Activation::Relu6, Activation::HardSwish, Activation::HardSigmoid];
             if kinks.contains(activation) {
                 *activation = Activation::Silu;
             }
