@@ -36,17 +36,16 @@ impl Prepared {
         let graph = model.graph();
         let last = graph.last_uses();
         let needed = needed(graph, target);
-        let mut steps: Vec<Step> = Vec::with_capacity(target + 1);
-        for index in 0..=target {
-            let step = if needed[index] { step(model, &last, index, target) } else { Step::Skip };
-            steps.push(step);
-        }
-        for index in 0..=target {
-            if let Some(norm) = norm_of(graph, index, target).filter(|_| needed[index]) {
-                if let Step::Layer { op: Op::Conv(conv), tensors, .. } = &mut steps[index] {
-                    fold(conv, tensors, model, norm);
-                    steps[norm] = Step::Folded;
-                }
+        let of = |(index, &needed): (usize, &bool)| {
+            if needed { step(model, &last, index, target) } else { Step::Skip }
+        };
+        let mut steps: Vec<Step> = needed.iter().enumerate().map(of).collect();
+        for (index, needed) in needed.into_iter().enumerate() {
+            if let Some(norm) = norm_of(graph, index, target).filter(|_| needed)
+                && let Step::Layer { op: Op::Conv(conv), tensors, .. } = &mut steps[index]
+            {
+                fold(conv, tensors, model, norm);
+                steps[norm] = Step::Folded;
             }
         }
         let grouped = |op: &Op| matches!(op, Op::Conv(conv) if conv.groups > 1);

@@ -117,7 +117,7 @@ pub(crate) fn tape(model: &Model, images: &Tensor<4>, mode: &Mode) -> Option<Tap
             Slot::Statistic(_) => taken(slot.value()).copy(),
         })
         .collect();
-    let logits = tch::with_grad(|| run(model, &slots, taken(images.clone()), mode));
+    let logits = tch::with_grad(|| run(model, &slots, &taken(images.clone()), mode));
     keep_statistics(model, slots);
     let plain: Tensor<2> = given(logits.detach().contiguous());
     let pull = move |gradient: Tensor<2>| pull(&logits, &leaves, &taken(gradient));
@@ -135,12 +135,12 @@ fn lonely(graph: &Graph, n: usize) -> bool {
 }
 
 /// The logits of a training step.
-fn run(model: &Model, slots: &[tch::Tensor], images: tch::Tensor, mode: &Mode) -> tch::Tensor {
+fn run(model: &Model, slots: &[tch::Tensor], images: &tch::Tensor, mode: &Mode) -> tch::Tensor {
     let graph = model.graph();
     let last = graph.last_uses();
     let bf16 = model.precision() == Precision::Bf16;
     let mut values: Vec<Option<tch::Tensor>> = graph.nodes.iter().map(|_| None).collect();
-    values[0] = Some(layers::channels_last(&images, bf16));
+    values[0] = Some(layers::channels_last(images, bf16));
     for (index, node) in graph.nodes.iter().enumerate().take(graph.logits + 1).skip(1) {
         let inputs = node.inputs.iter().filter_map(|&i| {
             if last[i] == index {
