@@ -14,8 +14,6 @@ use crate::network::{Model, Slot};
 pub(super) struct Prepared {
     target: usize,
     steps: Vec<Step>,
-    /// Whether no convolution is in groups.
-    ungrouped: bool,
     last: Vec<usize>,
     /// The running statistics that were folded, in order.
     statistics: Vec<f64>,
@@ -48,9 +46,13 @@ impl Prepared {
                 steps[norm] = Step::Folded;
             }
         }
-        let grouped = |op: &Op| matches!(op, Op::Conv(conv) if conv.groups > 1);
-        let ungrouped = !graph.nodes.iter().any(|node| grouped(&node.op));
-        Self { target, steps, ungrouped, last, statistics: statistics(model) }
+        for step in &mut steps {
+            // Else each call would bring them into the order of the images.
+            if let Step::Layer { op: Op::Conv(_), tensors, .. } = step {
+                tensors[0] = channels_last(&tensors[0], false);
+            }
+        }
+        Self { target, steps, last, statistics: statistics(model) }
     }
 
     /// Whether this is for that node and the statistics are still those (weights that are set
@@ -61,9 +63,7 @@ impl Prepared {
 
     pub(super) fn run(&self, graph: &Graph, images: Tensor) -> Tensor {
         let mut values: Vec<Option<Tensor>> = (0..=self.target).map(|_| None).collect();
-        // One image through wide convolutions: oneDNN's own order is faster than putting channels last.
-        let plain = self.ungrouped && images.size().first() == Some(&1);
-        values[0] = Some(if plain { images.contiguous() } else { channels_last(&images, false) });
+        values[0] = Some(channels_last(&images, false));
         drop(images);
         for (index, step) in self.steps.iter().enumerate().skip(1) {
             let node = &graph.nodes[index];
