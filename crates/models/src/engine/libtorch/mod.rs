@@ -22,6 +22,7 @@ use crate::network::{Model, Slot};
 
 mod inference;
 mod layers;
+mod memory;
 
 #[cfg(test)]
 mod tests;
@@ -76,6 +77,7 @@ pub(crate) fn forward(model: &Model, images: &Tensor<4>, mode: &Mode, target: us
     if !applies {
         return None;
     }
+    memory::keep();
     let value = tch::no_grad(|| {
         let is_for = |kept: &Arc<Mutex<Prepared>>| lock(kept).is_for(model, target);
         let prepared = model.kept().get().filter(is_for).unwrap_or_else(|| {
@@ -103,6 +105,7 @@ pub(crate) fn tape(model: &Model, images: &Tensor<4>, mode: &Mode) -> Option<Tap
     if !device::is_libtorch(model.device()) || lonely(graph, images.dims()[0]) {
         return None;
     }
+    memory::keep();
     let mut leaves: Vec<Option<tch::Tensor>> = Vec::new();
     let slots: Vec<tch::Tensor> = model
         .slots()
