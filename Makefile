@@ -20,6 +20,7 @@ PEREGRINE = $(or $(CARGO_TARGET_DIR),target)/debug/peregrine
 ifeq ($(BACKEND),tch)
 FEATURES = --features peregrine-cli/tch
 DEVICE   = --device libtorch
+STEP     = DEVICE=libtorch FEATURES=tch
 export LIBTORCH
 export LIBTORCH_CXX11_ABI = 1
 export LD_LIBRARY_PATH := $(LIBTORCH)/lib$(if $(LD_LIBRARY_PATH),:$(LD_LIBRARY_PATH))
@@ -104,8 +105,8 @@ bench: binary
 	@PEREGRINE=$(PEREGRINE) PEERS=$(PEERS) benches/dvc_peer.sh
 	@CARGO="$(CARGO)" PEERS=$(PEERS) benches/decode.sh
 	@CARGO="$(CARGO)" PEERS=$(PEERS) benches/clean.sh
-	@CARGO="$(CARGO)" PEERS=$(PEERS) benches/step.sh
-	@CARGO="$(CARGO)" PEERS=$(PEERS) benches/inference.sh
+	@CARGO="$(CARGO)" PEERS=$(PEERS) $(STEP) benches/step.sh
+	@CARGO="$(CARGO)" PEERS=$(PEERS) $(STEP) benches/inference.sh
 	@$(CARGO) test --quiet -p peregrine-data --test data -- --ignored full_count
 
 fuzz:
