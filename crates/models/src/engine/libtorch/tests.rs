@@ -160,6 +160,7 @@ fn every_layer_is_the_references_and_runs_in_bfloat16() {
     let small = serde_json::json!({ "name": "resnet", "depth": 8, "width": 8 });
     let configs = [
         (kinks, serde_json::json!({ "name": "mobilenet_v2" })),
+        (smooth, serde_json::json!({ "name": "mobilenet_v2", "activation": "silu" })),
         (smooth, serde_json::json!({ "name": "efficientnet_b0" })),
         (kinks, serde_json::json!({ "name": "efficientnet_lite0" })),
         (smooth, serde_json::json!({ "name": "convnext_tiny", "width": 16, "blocks": [1, 1, 2, 1] })),
