@@ -3,7 +3,7 @@
     python tests/goldens/zoo_tokens.py > tests/goldens/zoo_tokens.json
 
 Needs torch 2.9, torchvision 0.24 and timm 1.0.31. Counts are those of the published sizes at 224 pixels and 1000 classes;
-names are stored as the FNV-1a digest of sorted `name:shape` lines. Weights and images are not stored: both sides compute
+`gflops` are those that torchvision documents (multiply-adds); names are stored as the FNV-1a digest of sorted `name:shape` lines. Weights and images are not stored: both sides compute
 them from `value(n, k)`, where k is the sum of the bytes of a tensor's name modulo 97. Logits are of small variants, in
 evaluation; gradients are those of the sum of logits times `value`, in training where nothing is dropped.
 """
@@ -116,8 +116,10 @@ counts = []
 for name, other in [("vit_tiny", "vit_tiny_patch16_224"), ("vit_small", "vit_small_patch16_224"), ("vit_base", "vit_base_patch16_224")]:
     model = timm.create_model(other)
     counts.append({"config": {"name": name}, "parameters": sum(p.numel() for p in model.parameters()), "digest": digest(model)})
+counts[-1]["gflops"] = torchvision.models.ViT_B_16_Weights.IMAGENET1K_V1.meta["_ops"]
 model = torchvision.models.convnext_tiny()
 counts.append({"config": {"name": "convnext_tiny"}, "parameters": sum(p.numel() for p in model.parameters()), "digest": digest(model)})
+counts[-1]["gflops"] = torchvision.models.ConvNeXt_Tiny_Weights.IMAGENET1K_V1.meta["_ops"]
 
 vit = timm.models.vision_transformer.VisionTransformer(img_size=32, patch_size=4, embed_dim=24, depth=2, num_heads=3, num_classes=5)
 convnext = ConvNeXt([CNBlockConfig(8, 16, 1), CNBlockConfig(16, 32, 1), CNBlockConfig(32, 64, 2), CNBlockConfig(64, None, 1)], num_classes=5)

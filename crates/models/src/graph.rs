@@ -193,9 +193,11 @@ impl Graph {
         learned.map(TensorSpec::len).sum()
     }
 
-    /// Layers with weights, their parameters and work.
+    /// Layers that have weights or multiply: their parameters and work.
     pub fn summary(&self) -> Summary {
-        let layers = self.nodes.iter().enumerate().filter(|(_, node)| !node.tensors.is_empty());
+        let work = |index: usize, node: &Node| node.op.multiply_adds(&self.inputs_of(index), node.output);
+        let told = |(index, node): &(usize, &Node)| !node.tensors.is_empty() || work(*index, node) > 0;
+        let layers = self.nodes.iter().enumerate().filter(told);
         let layer = |(index, node): (usize, &Node)| {
             let own = self.tensors[node.tensors.clone()].iter();
             let learned = own.filter(|tensor| tensor.role == Role::Parameter);
@@ -203,7 +205,7 @@ impl Graph {
                 name: node.name.clone(),
                 output: node.output.dims(),
                 parameters: learned.map(TensorSpec::len).sum::<usize>() as u64,
-                multiply_adds: node.op.multiply_adds(&self.inputs_of(index), node.output),
+                multiply_adds: work(index, node),
             }
         };
         let values = self.nodes.iter().map(|node| node.output.len() as u64);

@@ -41,7 +41,7 @@ impl Summary {
     /// Values that convolutions and linear layers make of one image: what timm and fvcore count as
     /// "activations".
     pub fn layer_activations(&self) -> u64 {
-        let working = self.layers.iter().filter(|layer| layer.multiply_adds > 0);
+        let working = self.layers.iter().filter(|layer| layer.multiply_adds > 0 && layer.parameters > 0);
         working.map(|layer| layer.output.iter().product::<usize>() as u64).sum()
     }
 

@@ -27,6 +27,7 @@ struct Count {
     config: ModelConfig,
     parameters: u64,
     digest: String,
+    gflops: Option<f64>,
 }
 
 #[derive(Deserialize)]
@@ -87,10 +88,14 @@ fn close(what: &str, ours: &[f32], theirs: &[f32]) {
 
 #[test]
 fn counts_and_names_are_those_of_timm_and_torchvision() {
-    for Count { config, parameters, digest } in goldens().counts {
+    for Count { config, parameters, digest, gflops } in goldens().counts {
         let input = InputShape { channels: 3, height: 224, width: 224 };
         let graph = config.graph(input, 1000).unwrap();
         assert_eq!(graph.summary().parameters(), parameters, "{}", config.name());
+        if let Some(gflops) = gflops {
+            let ours = graph.summary().multiply_adds() as f64 / 1e9;
+            assert!((ours - gflops).abs() < 0.001, "{}: {ours}, {gflops}", config.name());
+        }
         let mut lines: Vec<String> =
             graph.tensors.iter().map(|t| format!("{}:{:?}\n", t.name, t.shape).replace(' ', "")).collect();
         lines.sort();

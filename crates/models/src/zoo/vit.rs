@@ -78,7 +78,7 @@ impl VitConfig {
         let width = net.channels(x);
         let y = net.layer(&name("norm1"), NORM, &[x]);
         let y = net.linear(&name("attn.qkv"), y, Linear::new(3 * width));
-        let y = net.layer("", Attention { heads }, &[y]);
+        let y = net.layer(&name("attn"), Attention { heads }, &[y]);
         let y = net.linear(&name("attn.proj"), y, Linear::new(width));
         let y = self.branch(net, &name("attn"), y, p);
         let x = net.add(x, y);
