@@ -11,7 +11,7 @@ name=clean needs="cleanvision, imagededup and scikit-learn" shape="512 300 --cop
 ours=$(example throughput)
 
 for _ in $(seq "$rounds"); do # A B A B ...
-    "$ours" "$photos" 224 "$work/ours" >"$work/a"
+    "$ours" "$photos" 0 "$work/ours" >"$work/a"
     "$python" "$here/clean_peer.py" "$photos" "$work/theirs" >"$work/b" 2>/dev/null
     awk '$1 == "processor" { print $2 }' "$work/a" >>"$work/peregrine.processor"
     awk '$1 ~ /_processor$/ { sub(/_processor/, "", $1); print $2 >>("'"$work"'/" $1 ".processor") }' "$work/b"

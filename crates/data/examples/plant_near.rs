@@ -1,5 +1,5 @@
 //! Plants near duplicates among the images of a folder, writes all of them into another folder, and
-//! what Peregrine finds there: `cargo run -p peregrine-data --example plant_near -- FOLDER OUT [COPIES]`.
+//! what Peregrine finds there: `cargo run -p peregrine-data --example plant_near -- FOLDER OUT [COPIES [SEED]]`.
 //! `tests/goldens/near_duplicates.py OUT` then holds that against imagededup.
 #![allow(clippy::print_stdout, clippy::unwrap_used, dead_code)]
 
@@ -32,11 +32,12 @@ fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let (folder, out) = (Path::new(&args[0]), Path::new(&args[1]));
     let copies = args.get(2).map_or(500, |count| count.parse().unwrap());
+    let seed = args.get(3).map_or(plant::HELD_OUT, |seed| seed.parse().unwrap());
     let mut paths = Vec::new();
     files(folder, &mut paths);
     let read = |path: &PathBuf| decode(&std::fs::read(path).unwrap()).ok().map(|decoded| decoded.pixels);
     let originals: Vec<Pixels> = paths.iter().filter_map(read).collect();
-    let planted = plant::plant(&originals, copies);
+    let planted = plant::plant(&originals, copies, seed);
     let mut names: Vec<String> = Vec::new();
     std::fs::create_dir_all(out.join("images")).unwrap();
     for (number, pixels) in originals.iter().enumerate() {
@@ -53,8 +54,7 @@ fn main() {
     let started = Instant::now();
     let seen: Vec<Examined> = all.iter().map(look).collect();
     let looked = started.elapsed().as_secs_f64() / seen.len() as f64;
-    let small: Vec<Small> =
-        seen.iter().map(|seen| Small { gray: &seen.small, side: seen.width.min(seen.height) }).collect();
+    let small: Vec<Small> = seen.iter().map(Small::from).collect();
     let started = Instant::now();
     let pairs = near_pairs(&small, &NearParams::default());
     let matched = started.elapsed().as_secs_f64();

@@ -1,6 +1,6 @@
 //! Images per second of `clean` and `pack` on a folder of images:
-//! `cargo run -p peregrine-data --example throughput -- FOLDER [SIZE [PAIRS]]`. PAIRS is a
-//! file for the duplicates, a pair a line.
+//! `cargo run -p peregrine-data --example throughput -- FOLDER [SIZE [PAIRS]]`. Nothing is packed to SIZE 0;
+//! PAIRS is a file for the duplicates, a pair a line.
 #![allow(clippy::print_stdout)]
 
 use std::path::{Path, PathBuf};
@@ -63,6 +63,9 @@ fn main() -> anyhow::Result<()> {
         std::fs::write(path, pairs.collect::<String>())?;
     }
 
+    if size == 0 {
+        return Ok(());
+    }
     let started = Instant::now();
     pack(&kept, &Pack { size: Size::square(size), ..Pack::default() }, scratch.path(), &cx)?;
     let (n, seconds) = (kept.images.len(), started.elapsed().as_secs_f64());

@@ -49,10 +49,7 @@ pub(crate) fn alike(seen: &[Option<&Examined>], params: &NearParams) -> Alike {
         .filter_map(|(set, images)| Some((set, seen[images[0]]?)))
         .filter(|(_, seen)| seen.quality.contrast > 0.0)
         .collect();
-    let pictures: Vec<Small> = shown
-        .iter()
-        .map(|(_, seen)| Small { gray: &seen.small, side: seen.width.min(seen.height) })
-        .collect();
+    let pictures: Vec<Small> = shown.iter().map(|(_, seen)| Small::from(*seen)).collect();
     let near = near_pairs(&pictures, params).into_iter().map(|pair| Near {
         first: shown[pair.first].0,
         second: shown[pair.second].0,

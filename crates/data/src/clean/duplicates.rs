@@ -82,9 +82,8 @@ pub(super) fn near_duplicates(bench: &Bench) -> Found {
         .collect();
     order.sort_by_key(|&index| rank(bench, index));
     let small = |&index: &usize| {
-        let seen = bench.seen[index].as_ref().ok();
-        let side = seen.map_or(0, |seen| seen.width.min(seen.height));
-        Small { gray: seen.map_or(&[][..], |seen| seen.small.as_slice()), side }
+        let nothing = Small { gray: &[], chroma: &[], side: 0 };
+        bench.seen[index].as_ref().map_or(nothing, Small::from)
     };
     let pictures: Vec<Small> = order.iter().map(small).collect();
     let found = near_duplicates_of(&pictures, &params);

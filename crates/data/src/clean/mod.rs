@@ -71,8 +71,9 @@ pub struct Clean {
     /// The smallest similarity, from 0.5 to 1, at which candidates are near duplicates: 1 less half of
     /// what the correlation of their details (what is left without the mean of the surroundings) lacks
     /// to 1, and less twice what the correlation of their pixels lacks, after one was laid over the
-    /// other; blind to brightness and contrast. More is asked of mirrored, turned and cut copies, and
-    /// of images that have many look-alikes.
+    /// other; blind to brightness and contrast. What differs must also be the noise of a copy
+    /// (compression, another size) and not a structure, the more so of mirrored, turned and cut copies; or
+    /// the two must be the same as they lie, in brightness and colour too.
     #[schemars(range(min = 0.5, max = 1.0))]
     pub near_duplicate_similarity: f64,
     /// What happens to images of almost one flat colour.
@@ -205,8 +206,10 @@ impl Stage for Clean {
     /// of at least 480 pixels are made smaller while they are decoded, so that scores differ slightly. 5: a
     /// border ends at once along the whole picture; what describes an image counts block by block for outliers. 6:
     /// sums over small pictures are taken in another order, so that similarities differ in their last digits;
-    /// colour JPEG files are made smaller by eighths while they are decoded.
-    const VERSION: u32 = 6;
+    /// colour JPEG files are made smaller by eighths while they are decoded. 7: near duplicates are told from
+    /// look-alikes by what differs, whatever other images there are; those without details by plain pixels;
+    /// cleaning what was cleaned finds no more.
+    const VERSION: u32 = 7;
     const INPUTS: &'static [Port] = &[MANIFEST.port(), OUT_OF_FOLD.port()];
     const OUTPUTS: &'static [Port] = &[CLEANED.port(), REPORT.port(), SCORES.port()];
 

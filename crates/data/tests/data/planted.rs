@@ -104,6 +104,9 @@ fn cleaning_the_traffic_lights_removes_only_duplicates_and_more_of_train_than_of
     let share = |removed: usize, of: usize| removed as f64 / of as f64;
     let train = (manifest.images.len() - before, report.removed as usize - (before - after));
     assert!(share(before - after, before) < share(train.1, train.0), "{before} {after} {train:?}");
+    // What was kept is kept again.
+    let again = clean(&cleaned, &Clean::default(), &fixtures::context(dir.path())).unwrap();
+    assert_eq!((again.report.removed, again.manifest.images), (0, cleaned.images));
 }
 
 #[test]

@@ -5,10 +5,11 @@ use super::window::Window;
 
 /// The sides of the grid on which pictures are compared: no finer than the coarser of the two.
 const GRIDS: std::ops::RangeInclusive<u32> = 12..=MOST as u32;
-const MOST: usize = 24;
+/// The largest of them.
+pub(super) const MOST: usize = 24;
 
 /// The cells of a part of a picture, of which the upper left ones count; the others are 0.
-type Cells = [[f32; MOST]; MOST];
+pub(super) type Cells = [[f32; MOST]; MOST];
 
 /// How alike two pictures are where they overlap.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -19,6 +20,26 @@ pub struct Likeness {
     pub detail: f64,
     /// Whether one is a part of the other, or a shifted copy.
     pub cut: bool,
+    pub(super) lie: Lie,
+}
+
+/// How one picture lies in another one.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Lie {
+    across: Axis,
+    down: Axis,
+}
+
+impl Lie {
+    /// The cells of both pictures where they overlap, [`MOST`] each way.
+    #[inline(always)]
+    pub(super) fn cells(self, a: &Integral, b: &Integral) -> (Cells, Cells) {
+        let ((a_across, b_across), (a_down, b_down)) = (self.across.overlap(), self.down.overlap());
+        let (mut in_a, mut in_b): (Cells, Cells) = ([[0.0; MOST]; MOST], [[0.0; MOST]; MOST]);
+        sample(a, a_across, a_down, MOST, &mut in_a);
+        sample(b, b_across, b_down, MOST, &mut in_b);
+        (in_a, in_b)
+    }
 }
 
 impl Likeness {
@@ -30,7 +51,7 @@ impl Likeness {
 }
 
 /// Where a picture `b` lies in a picture `a`: `a = from + size b` for each axis, in units of sides.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 struct Axis {
     from: f32,
     size: f32,
@@ -115,7 +136,7 @@ fn likeness_with(a: Part, b: Part, crops: bool) -> Option<Likeness> {
         let cut = across.is_cut() || down.is_cut();
         let inner = (grid - 2) * (grid - 2);
         let detail = correlation(&details(&in_a, grid), &details(&in_b, grid), inner);
-        let now = Likeness { overall, detail, cut };
+        let now = Likeness { overall, detail, cut, lie: Lie { across, down } };
         let gain = best.map_or(1.0, |best| now.similarity() - best.similarity());
         if gain > 0.0 {
             best = Some(now);

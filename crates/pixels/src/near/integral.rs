@@ -14,11 +14,13 @@ pub struct Integral {
     pub(super) sums: Box<[[f32; ROW]; ROWS]>,
     /// The standard deviation of the picture's values.
     pub(super) deviation: f32,
+    /// Their mean.
+    pub(super) mean: f32,
 }
 
 impl Default for Integral {
     fn default() -> Self {
-        Self { sums: Box::new([[0.0; ROW]; ROWS]), deviation: 0.0 }
+        Self { sums: Box::new([[0.0; ROW]; ROWS]), deviation: 0.0, mean: 0.0 }
     }
 }
 
@@ -57,6 +59,7 @@ impl Integral {
         let squares: u32 = bytes.iter().map(|&value| u32::from(value) * u32::from(value)).sum();
         let mean = total as f32 / count;
         self.deviation = (squares as f32 / count - mean * mean).max(0.0).sqrt();
+        self.mean = mean;
         let rows = turn.apply(&rows);
         // Several rows at once: the sums of one wait for each other.
         for (eight, out) in rows.as_chunks::<8>().0.iter().zip(self.sums[1..].as_chunks_mut::<8>().0) {

@@ -5,11 +5,15 @@
 
 mod align;
 mod integral;
+mod plain;
+mod residual;
 mod turn;
 mod window;
 
 pub use align::{Likeness, Part, likeness};
 pub use integral::{Integral, SIDE, Span};
+pub use plain::{Plain, plain};
+pub use residual::evidence;
 pub use turn::Turn;
 pub use window::{Hash, KNOWN, Signs, Window, Windows};
 

@@ -20,9 +20,14 @@ pub(super) struct Index {
 }
 
 impl Index {
+    /// How many bits a band has in an index of `count` hashes.
+    pub fn bits_of(count: usize) -> usize {
+        (count.max(2).ilog2() as usize + 1).clamp(12, 21)
+    }
+
     /// An index of `hashes`, of which there are fewer than 2³².
     pub fn of(hashes: &[Hash]) -> Self {
-        let bits = (hashes.len().max(2).ilog2() as usize + 1).clamp(12, 21);
+        let bits = Self::bits_of(hashes.len());
         let band = |number: usize| {
             let values = || hashes.iter().map(|&hash| value(hash, number, bits));
             let mut starts = vec![0_u32; (1 << bits) + 1];
@@ -46,23 +51,26 @@ impl Index {
     }
 
     /// Puts the hashes that are within `distance` of `hash` and share a band into `found`, as their places
-    /// and distances; a few several times.
-    pub fn near(&self, hash: Hash, distance: u32, found: &mut Vec<(u32, u32)>) {
+    /// and distances; a few several times. Whether some were left out: more share a band than are compared.
+    pub fn near(&self, hash: Hash, distance: u32, found: &mut Vec<(u32, u32)>) -> bool {
         found.clear();
         // The bands that were looked at in full.
         let mut seen = [[0; 2]; 16];
         let mut count = 0;
+        let mut limited = false;
         for (number, (starts, lists)) in self.bands.iter().enumerate() {
             let value = value(hash, number, self.bits);
             let list = &lists[starts[value] as usize..starts[value + 1] as usize];
             let first = &list[..list.len().min(LIST)];
             hamming::near(&self.hashes, first, [hash.right, hash.down], distance, &seen[..count], found);
+            limited |= list.len() > LIST;
             if list.len() <= LIST && count < seen.len() {
                 let mask = ((1_u128 << self.bits) - 1) << (number * self.bits);
                 seen[count] = [mask as u64, (mask >> 64) as u64];
                 count += 1;
             }
         }
+        limited
     }
 
     /// The hash at `place`.

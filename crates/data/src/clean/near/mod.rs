@@ -6,15 +6,22 @@
 //! are laid over each other to a fraction of a pixel and must agree in their pixels and in their
 //! details. The arithmetic on pixels is that of [`peregrine_pixels::near`].
 //!
-//! How much they must agree depends on the pictures: more when one is mirrored, turned or cut, and
-//! more where many others look much like them, so that two shirts are not taken for one shirt.
+//! A pair must be similar, and what is left between the two must be the noise of a copy and not a
+//! difference in what they show ([`peregrine_pixels::near::evidence`]). Pictures without details are told by
+//! their [`plain`] pixels. No other image has a say in that,
+//! so that what is found once among many is found again among few.
 
 mod index;
+mod plain;
+mod rounds;
 
-use peregrine_pixels::near::{Integral, KNOWN, Part, SIDE, Signs, Turn, Windows, likeness};
+use peregrine_pixels::near::{Integral, KNOWN, Part, SIDE, Signs, Turn, Windows, evidence, likeness};
 use rayon::prelude::*;
 
+use super::examine::Examined;
 use index::Index;
+
+pub use rounds::near_duplicates;
 
 /// The side of the small gray picture by which images are compared.
 pub const SMALL: u32 = SIDE as u32;
@@ -23,20 +30,30 @@ pub const SMALL: u32 = SIDE as u32;
 const COMPARED: usize = 16;
 /// In how many ways two images are compared at most.
 const WAYS: usize = 2;
-/// An image with at least this many others at some similarity is one of a crowd: that similarity
-/// means little.
-const CROWD: usize = 6;
-
-/// The similarity that is enough for images of any crowd.
-const SURE: f64 = 0.98;
+/// How much more must speak for two gray images: they agree in one thing less.
+const GRAY: f64 = 0.5;
 
 /// What is known of an image.
 #[derive(Debug, Clone, Copy)]
 pub struct Small<'a> {
     /// The picture as [`SMALL`]×[`SMALL`] gray values.
     pub gray: &'a [u8],
+    /// Its colours, as [`Examined::chroma`]; none of gray images.
+    pub chroma: &'a [u8],
     /// The shorter side of the image in pixels: finer details are not compared.
     pub side: u32,
+}
+
+impl Small<'_> {
+    fn is_gray(&self) -> bool {
+        self.chroma.iter().all(|&value| value == 128)
+    }
+}
+
+impl<'a> From<&'a Examined> for Small<'a> {
+    fn from(seen: &'a Examined) -> Self {
+        Self { gray: &seen.small, chroma: &seen.chroma, side: seen.width.min(seen.height) }
+    }
 }
 
 /// What counts as a near duplicate.
@@ -82,49 +99,19 @@ pub struct NearPair {
     pub second: usize,
     /// How similar their pixels are, up to 1.
     pub similarity: f64,
+    /// For how much it speaks that the one is a copy of the other: the logarithm of the odds.
+    pub evidence: f64,
     /// Whether one is the other mirrored or turned.
     pub turned: bool,
     /// Whether one is a part of the other, or shifted.
     pub cut: bool,
 }
 
-/// For each image, the image that is kept instead of it, none for those that are kept. `images` come
-/// from the most to the least worth keeping. Each is compared with kept ones only, so that a chain of
-/// small steps doesn't join images that differ.
-pub fn near_duplicates(images: &[Small], params: &NearParams) -> Vec<Option<Near>> {
-    let search = Search::new(images, params);
-    let mut matches: Vec<Vec<NearPair>> = vec![Vec::new(); images.len()];
-    for pair in search.pairs() {
-        matches[pair.second].push(pair);
-    }
-    let mut result: Vec<Option<Near>> = vec![None; images.len()];
-    for (index, matches) in matches.iter().enumerate() {
-        let more =
-            |a: &&NearPair, b: &&NearPair| a.similarity.total_cmp(&b.similarity).then(b.first.cmp(&a.first));
-        let kept = matches.iter().filter(|pair| result[pair.first].is_none());
-        let mut best = kept.max_by(more).copied();
-        if best.is_none() {
-            // What is like a removed image may be like the one that is kept instead.
-            let mut instead: Vec<usize> = matches.iter().filter_map(|p| Some(result[p.first]?.of)).collect();
-            instead.sort_unstable();
-            instead.dedup();
-            let near = |kept| search.compare(kept, index).filter(|pair| search.is_near(pair));
-            best = instead.into_iter().find_map(near);
-        }
-        result[index] = best.map(|pair| Near {
-            of: pair.first,
-            similarity: pair.similarity,
-            turned: pair.turned,
-            cut: pair.cut,
-        });
-    }
-    result
-}
-
 /// All pairs of `images` that are near duplicates, in order; of a large set of look-alikes, each with
 /// a few others.
 pub fn near_pairs(images: &[Small], params: &NearParams) -> Vec<NearPair> {
-    Search::new(images, params).pairs()
+    let all: Vec<usize> = (0..images.len()).collect();
+    Search::new(images, &all, &all, params).pairs()
 }
 
 /// One way in which an image may be like another one: the distance of the hashes, the other's entry
@@ -199,50 +186,73 @@ struct Scratch {
     gathered: Gathered,
 }
 
+/// What is like what among some of the images.
 struct Search<'a> {
     images: &'a [Small<'a>],
+    /// The images that are found, in order.
+    among: &'a [usize],
     params: NearParams,
     windows: Windows,
     turns: Vec<Turn>,
     index: Index,
-    /// For each image, how similar the others of its crowd are.
-    crowds: Vec<f64>,
     /// What was compared: similar pairs, in order.
     compared: Vec<NearPair>,
+    /// The images of which not all candidates were compared, in order.
+    limited: Vec<usize>,
+}
+
+/// What an image was found to be like.
+#[derive(Default)]
+struct Asked {
+    pairs: Vec<NearPair>,
+    /// Whether there were more candidates.
+    limited: bool,
 }
 
 impl<'a> Search<'a> {
-    fn new(images: &'a [Small<'a>], params: &NearParams) -> Self {
+    /// Compares each of `asking` with those of `among`, to which they belong, that look like it.
+    fn new(images: &'a [Small<'a>], among: &'a [usize], asking: &[usize], params: &NearParams) -> Self {
         let turns = Turn::allowed(params.flips, params.rotations);
         let windows = Windows::known();
-        let known = |scratch: &mut Scratch, image: &Small| -> [Signs; KNOWN.len()] {
-            scratch.integral.fill(image.gray, Turn(0));
+        let known = |scratch: &mut Scratch, &image: &usize| -> [Signs; KNOWN.len()] {
+            scratch.integral.fill(images[image].gray, Turn(0));
             windows.signs(&scratch.integral, &mut scratch.signs);
             std::array::from_fn(|window| scratch.signs.get(window).copied().unwrap_or_default())
         };
-        let known: Vec<_> = images.par_iter().map_init(Scratch::default, known).collect();
+        let known: Vec<_> = among.par_iter().map_init(Scratch::default, known).collect();
         let hashes = known.iter().flat_map(|known| {
             turns.iter().flat_map(|&turn| known.iter().map(move |signs| signs.turned(turn)))
         });
         let index = Index::of(&hashes.collect::<Vec<_>>());
         let windows = Windows::asking(params.crops);
-        let crowds = vec![0.0; images.len()];
-        let mut search =
-            Self { images, params: *params, windows, turns, index, crowds, compared: Vec::new() };
-        let found = |scratch: &mut Scratch, index: usize| {
-            search.look(index, scratch);
-            let candidates = search.candidates(index, scratch);
-            let pairs = candidates.iter().filter_map(|ways| search.best(index, ways, scratch));
-            pairs.collect::<Vec<_>>()
-        };
-        let all = (0..images.len()).into_par_iter();
-        let mut compared: Vec<NearPair> = all.map_init(Scratch::default, found).flatten_iter().collect();
+        let (compared, limited) = (Vec::new(), Vec::new());
+        let mut search = Self { images, among, params: *params, windows, turns, index, compared, limited };
+        let ask = |scratch: &mut Scratch, &image: &usize| search.ask(image, scratch);
+        let asked: Vec<Asked> = asking.par_iter().map_init(Scratch::default, ask).collect();
+        let (mut compared, mut limited) = plain::pairs(images, among, asking, params);
+        limited.extend(asking.iter().zip(&asked).filter(|(_, asked)| asked.limited).map(|(&image, _)| image));
+        limited.sort_unstable();
+        limited.dedup();
+        compared.extend(asked.into_iter().flat_map(|asked| asked.pairs));
         let order = |pair: &NearPair| (pair.first, pair.second);
-        compared.sort_by(|a, b| order(a).cmp(&order(b)).then(b.similarity.total_cmp(&a.similarity)));
+        compared.sort_by(|a, b| order(a).cmp(&order(b)).then(b.evidence.total_cmp(&a.evidence)));
         compared.dedup_by_key(|pair| order(pair));
-        search.crowds = crowds_of(images.len(), &compared);
         search.compared = compared;
+        search.limited = limited;
         search
+    }
+
+    /// Compares `image` with those that it may be like.
+    fn ask(&self, image: usize, scratch: &mut Scratch) -> Asked {
+        self.look(image, scratch);
+        let (candidates, limited) = self.candidates(image, scratch);
+        let pairs = candidates.iter().filter_map(|ways| self.best(image, ways, scratch));
+        Asked { pairs: pairs.collect(), limited }
+    }
+
+    /// The image of an entry of the index.
+    fn image(&self, entry: usize) -> usize {
+        self.among[entry / self.entries()]
     }
 
     /// How many entries of the index an image has.
@@ -250,50 +260,71 @@ impl<'a> Search<'a> {
         self.turns.len() * KNOWN.len()
     }
 
-    /// Takes the sums of the image `index` and the signs of its windows.
-    fn look(&self, index: usize, scratch: &mut Scratch) {
-        scratch.integral.fill(self.images[index].gray, Turn(0));
+    /// The entries of the index that are those of `image`; none of one that isn't found.
+    fn entries_of(&self, image: usize) -> std::ops::Range<usize> {
+        let place = self.among.binary_search(&image);
+        place.map_or(0..0, |place| place * self.entries()..(place + 1) * self.entries())
+    }
+
+    /// Whether a search among `count` images finds the same candidates of them as this one.
+    fn finds_what_one_of(&self, count: usize) -> bool {
+        let bits = |images: usize| Index::bits_of(images * self.entries());
+        bits(self.among.len()) == bits(count)
+    }
+
+    /// Takes the sums of `image` and the signs of its windows.
+    fn look(&self, image: usize, scratch: &mut Scratch) {
+        scratch.integral.fill(self.images[image].gray, Turn(0));
         self.windows.signs(&scratch.integral, &mut scratch.signs);
     }
 
-    /// The images that the one that was looked at, `index`, may be like, each with the ways in which it
-    /// may be.
-    fn candidates(&self, index: usize, scratch: &mut Scratch) -> Vec<Vec<Way>> {
+    /// The images that the one that was looked at, `image`, may be like, each with the ways in which it
+    /// may be; and whether there are more.
+    fn candidates(&self, image: usize, scratch: &mut Scratch) -> (Vec<Vec<Way>>, bool) {
         let Scratch { signs, near, gathered, .. } = scratch;
-        let own = index * self.entries()..(index + 1) * self.entries();
+        let own = self.entries_of(image);
+        let mut limited = false;
         for (window, signs) in (0_u32..).zip(signs.iter()) {
-            self.index.near(signs.more, self.params.distance, near);
+            limited |= self.index.near(signs.more, self.params.distance, near);
             for &(entry, distance) in near.iter().filter(|(entry, _)| !own.contains(&(*entry as usize))) {
                 gathered.add(Way { distance, entry, window }.packed());
             }
         }
-        let image = |way: &u64| (way >> 16) as usize / self.turns.len();
+        let place = |way: &u64| (way >> 16) as usize / self.turns.len();
         let mut nearest =
-            gathered.firsts(|all| all.chunk_by(|a, b| image(a) == image(b)).map(first_ways).collect());
+            gathered.firsts(|all| all.chunk_by(|a, b| place(a) == place(b)).map(first_ways).collect());
         // By distance, then image.
         nearest.sort_by_key(|ways| (ways[0].distance, ways[0].entry as usize / self.entries()));
+        limited |= nearest.len() > COMPARED;
         nearest.truncate(COMPARED);
-        nearest
+        (nearest, limited)
     }
 
-    /// The best of `ways` in which the image that was looked at, `index`, is like another one.
-    fn best(&self, index: usize, ways: &[Way], scratch: &mut Scratch) -> Option<NearPair> {
+    /// The best of `ways` in which the image that was looked at, `image`, is like another one.
+    fn best(&self, image: usize, ways: &[Way], scratch: &mut Scratch) -> Option<NearPair> {
         let Scratch { integral, turned, .. } = scratch;
         let mut best: Option<NearPair> = None;
         for way in ways {
             let entry = way.entry as usize;
-            let other = entry / self.entries();
+            let other = self.image(entry);
             let turn = self.turns[entry % self.entries() / KNOWN.len()];
-            let image = self.images[other];
-            turned.fill(image.gray, turn);
+            turned.fill(self.images[other].gray, turn);
             let window = self.windows.all()[way.window as usize];
-            let own = Part { integral, window, side: self.images[index].side };
-            let others = Part { integral: turned, window: KNOWN[entry % KNOWN.len()], side: image.side };
+            let own = Part { integral, window, side: self.images[image].side };
+            let window = KNOWN[entry % KNOWN.len()];
+            let others = Part { integral: turned, window, side: self.images[other].side };
             let Some(like) = likeness(own, others, self.params.crops) else { continue };
             let similarity = like.similarity();
-            if best.is_none_or(|best| similarity > best.similarity) {
-                let (first, second) = (index.min(other), index.max(other));
-                best = Some(NearPair { first, second, similarity, turned: turn != Turn(0), cut: like.cut });
+            if similarity < self.params.similarity {
+                continue;
+            }
+            let gray = self.images[image].is_gray() && self.images[other].is_gray();
+            let less = if gray { GRAY } else { 0.0 };
+            let evidence = evidence(integral, turned, like, turn != Turn(0)) - less;
+            if best.is_none_or(|best| evidence > best.evidence) {
+                let (first, second) = (image.min(other), image.max(other));
+                let (turned, cut) = (turn != Turn(0), like.cut);
+                best = Some(NearPair { first, second, similarity, evidence, turned, cut });
             }
             if similarity > 0.99 {
                 break;
@@ -308,7 +339,7 @@ impl<'a> Search<'a> {
         let mut ask = |index: usize, other: usize| {
             self.look(index, &mut scratch);
             for (window, signs) in (0_u32..).zip(&scratch.signs) {
-                for entry in other * self.entries()..(other + 1) * self.entries() {
+                for entry in self.entries_of(other) {
                     let distance = self.index.hash(entry).distance(signs.more);
                     scratch.gathered.add(Way { distance, entry: entry as u32, window }.packed());
                 }
@@ -317,28 +348,18 @@ impl<'a> Search<'a> {
             self.best(index, &ways[0], &mut scratch)
         };
         let (one, other) = (ask(first, second), ask(second, first));
-        one.into_iter().chain(other).max_by(|a, b| a.similarity.total_cmp(&b.similarity))
+        one.into_iter().chain(other).max_by(|a, b| a.evidence.total_cmp(&b.evidence))
     }
 
     /// The pairs that are near duplicates, in order.
     fn pairs(&self) -> Vec<NearPair> {
-        self.compared.iter().filter(|pair| self.is_near(pair)).copied().collect()
+        self.compared.iter().filter(|pair| is_near(pair)).copied().collect()
     }
+}
 
-    fn is_near(&self, pair: &NearPair) -> bool {
-        let apart = 1.0 - self.params.similarity;
-        let (turned, cut) = (pair.turned || (pair.cut && !self.params.crops), pair.cut);
-        let strictness = match (turned, cut) {
-            (false, false) => 1.0,
-            (false, true) => 0.75,
-            (true, false) => 0.5,
-            (true, true) => 0.4,
-        };
-        let least = 1.0 - apart * strictness;
-        let crowd = self.crowds[pair.first].max(self.crowds[pair.second]);
-        // A fifth as far from each other as from their crowds; but a crowd may be one of copies.
-        pair.similarity >= least.max((1.0 - 0.2 * (1.0 - crowd)).min(SURE))
-    }
+/// Whether two images that are similar enough are near duplicates.
+fn is_near(pair: &NearPair) -> bool {
+    pair.evidence >= 0.0
 }
 
 /// The ways of `packed` that come first.
@@ -347,21 +368,6 @@ fn first_ways(packed: &[u64]) -> Vec<Way> {
     ways.sort_unstable();
     ways.truncate(WAYS);
     ways
-}
-
-/// For each of `count` images, how similar it is to the last of the [`CROWD`] images that are most
-/// similar to it.
-fn crowds_of(count: usize, compared: &[NearPair]) -> Vec<f64> {
-    let mut all: Vec<Vec<f64>> = vec![Vec::new(); count];
-    for pair in compared {
-        all[pair.first].push(pair.similarity);
-        all[pair.second].push(pair.similarity);
-    }
-    let last = |similar: &mut Vec<f64>| {
-        similar.sort_by(|a, b| b.total_cmp(a));
-        similar.get(CROWD - 1).copied().unwrap_or(0.0)
-    };
-    all.iter_mut().map(last).collect()
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ fn draw(value: impl Fn(f64, f64) -> f64) -> Vec<u8> {
 }
 
 fn small(pictures: &[Vec<u8>]) -> Vec<Small<'_>> {
-    pictures.iter().map(|gray| Small { gray, side: 200 }).collect()
+    pictures.iter().map(|gray| Small { gray, chroma: &[], side: 200 }).collect()
 }
 
 /// What is found of copies that `change` makes of 40 of 160 pictures.
@@ -73,4 +73,61 @@ fn three_hundred_copies_of_one_picture_leave_one() {
         (0..300).map(|n| draw(|x, y| original(x, y) * (1.0 - 1e-4 * f64::from(n)))).collect();
     let found = near_duplicates(&small(&copies), &NearParams::default());
     assert_eq!(found.iter().filter(|near| near.is_none()).count(), 1);
+}
+
+#[test]
+fn what_is_kept_is_kept_again() {
+    // Steps so small that neighbours are near duplicates, and more of them than an image is compared with.
+    let (one, other) = (picture(1), picture(2));
+    let step = |n: u32| {
+        let share = f64::from(n) / 300.0;
+        draw(|x, y| (1.0 - share) * one(x, y) + share * other(x, y))
+    };
+    let pictures: Vec<Vec<u8>> = (0..300).map(step).collect();
+    let params = NearParams::default();
+    let kept: Vec<Vec<u8>> = near_duplicates(&small(&pictures), &params)
+        .iter()
+        .zip(&pictures)
+        .filter(|(near, _)| near.is_none())
+        .map(|(_, picture)| picture.clone())
+        .collect();
+    assert!((3..100).contains(&kept.len()), "{}", kept.len());
+    assert!(near_duplicates(&small(&kept), &params).iter().all(Option::is_none));
+    assert_eq!(near_pairs(&small(&kept), &params), []);
+}
+
+/// Skies: slopes with next to nothing in them, and what compressing leaves.
+fn sky(seed: u64, noise: u64) -> Vec<u8> {
+    let mut draws = Seed(seed).draws();
+    let mut between = |low, high| draws.between(low, high);
+    let [level, across, down, bow] =
+        [between(80.0, 170.0), between(-40.0, 40.0), between(40.0, 80.0), between(-80.0, 80.0)];
+    let mut noises = Seed(noise).draws();
+    let rough: Vec<f64> = (0..SIDE * SIDE).map(|_| noises.between(-1.0, 1.0)).collect();
+    let at = |x: f64| ((x * SIDE as f64 - 0.5).round() as usize).min(SIDE - 1);
+    draw(|x, y| {
+        let (from_middle, lower) = (x - 0.5, y - 0.5);
+        let slope = across * from_middle + down * lower + bow * from_middle * from_middle;
+        level + slope + rough[at(y) * SIDE + at(x)]
+    })
+}
+
+#[test]
+fn copies_of_skies_are_found_and_other_skies_and_colours_are_not() {
+    let skies: Vec<Vec<u8>> = (0..120).map(|seed| sky(seed, 1000 + seed)).collect();
+    let copies: Vec<Vec<u8>> = (0..40).map(|seed| sky(seed, 2000 + seed)).collect();
+    let blue = [[150; 64], [110; 64]].concat();
+    let pink = [[135; 64], [140; 64]].concat();
+    let all: Vec<Vec<u8>> = skies.into_iter().chain(copies).collect();
+    let found = |of_copies: &[u8]| -> Vec<Option<usize>> {
+        let small =
+            |(index, gray)| Small { gray, chroma: if index < 120 { &blue } else { of_copies }, side: 200 };
+        let all: Vec<Small> = all.iter().map(Vec::as_slice).enumerate().map(small).collect();
+        near_duplicates(&all, &NearParams::default()).iter().map(|near| near.map(|near| near.of)).collect()
+    };
+    let same = found(&blue);
+    assert!(same[..120].iter().all(Option::is_none), "{same:?}");
+    assert!((120..160).all(|copy| same[copy] == Some(copy - 120)), "{same:?}");
+    let other = found(&pink);
+    assert!(other.iter().all(Option::is_none), "{other:?}");
 }
