@@ -120,7 +120,7 @@ pub struct Tally {
     /// How many pixels have each perceived brightness, `sqrt(.241 R² + .691 G² + .068 B²)` as
     /// cleanvision's, from 0 to 255 in steps of 1/[`BRIGHTNESS_STEPS`].
     pub brightness: Vec<u32>,
-    /// How many pixels have each difference between their largest and their smallest channel.
+    /// How many of about every third pixel have each difference between their largest and their smallest channel.
     pub spread: [u32; 256],
     /// The gray values, as [`luma`].
     pub gray: Vec<u8>,
@@ -153,14 +153,13 @@ fn tally_with(rgb: &[u8]) -> Tally {
     let mut gray = Vec::with_capacity(rgb.len() / 3);
     // Two tables of each, because equal neighbours would wait for each other.
     let mut brightness = [[0_u32; STEPS]; 2];
-    let (mut spread, mut grays) = ([[0_u32; 256]; 2], [[0_u32; 256]; 2]);
+    let (mut spread, mut grays) = ([0_u32; 256], [[0_u32; 256]; 2]);
     // Pieces of equal length, so that loops have no tails; what fills the last one up is not counted.
     for piece in rgb.chunks(3 * PIECE) {
         let pixels = piece.as_chunks::<3>().0;
         let (steps, spreads, values) = of_piece(&planes(pixels));
         let mut count = |table: usize, at: usize| {
             brightness[table][usize::from(steps[at]) % STEPS] += 1;
-            spread[table][usize::from(spreads[at])] += 1;
             grays[table][usize::from(values[at])] += 1;
         };
         if pixels.len() == PIECE {
@@ -170,12 +169,14 @@ fn tally_with(rgb: &[u8]) -> Tally {
         } else {
             (0..pixels.len().min(PIECE)).for_each(|at| count(0, at));
         }
+        let some = spreads[..pixels.len().min(PIECE)].iter().step_by(3);
+        some.for_each(|&value| spread[usize::from(value)] += 1);
         gray.extend_from_slice(&values[..pixels.len()]);
     }
     let sum = |[one, other]: [[u32; 256]; 2]| std::array::from_fn(|value| one[value] + other[value]);
     let steps = brightness[0].iter().zip(&brightness[1]).take(255 * BRIGHTNESS_STEPS + 1);
     let brightness = steps.map(|(one, other)| one + other).collect();
-    Tally { brightness, spread: sum(spread), gray, grays: sum(grays) }
+    Tally { brightness, spread, gray, grays: sum(grays) }
 }
 
 /// The brightness in steps, the difference of the channels and the gray value of each of some pixels.
@@ -299,11 +300,12 @@ mod tests {
             let rgb = noise(3 * pixels);
             let tally = tally(&rgb);
             let (mut brightness, mut spread) = (vec![0; 255 * BRIGHTNESS_STEPS + 1], [0; 256]);
-            for &[red, green, blue] in rgb.as_chunks::<3>().0 {
+            for (at, &[red, green, blue]) in rgb.as_chunks::<3>().0.iter().enumerate() {
                 let square = |value: u8| f64::from(value).powi(2);
                 let value = (0.241 * square(red) + 0.691 * square(green) + 0.068 * square(blue)).sqrt();
                 brightness[(BRIGHTNESS_STEPS as f64 * value).round() as usize] += 1;
-                spread[usize::from(red.max(green).max(blue) - red.min(green).min(blue))] += 1;
+                let difference = red.max(green).max(blue) - red.min(green).min(blue);
+                spread[usize::from(difference)] += u32::from(at % PIECE % 3 == 0);
             }
             assert_eq!(tally.gray, luma(&rgb));
             assert_eq!(tally.spread, spread);

@@ -161,7 +161,7 @@ impl Default for Clean {
             near_duplicate_flips: true,
             near_duplicate_rotations: true,
             near_duplicate_crops: true,
-            near_duplicate_distance: 28,
+            near_duplicate_distance: 26,
             near_duplicate_similarity: 0.88,
             low_information: Action::Drop,
             low_information_threshold: 1.0,

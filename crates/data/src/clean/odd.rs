@@ -30,7 +30,7 @@ const STEP: f64 = 0.85;
 const COLOUR: f64 = 0.03;
 
 /// How colourful a picture is: the 99th percentile of the difference between its pixels' channels, in
-/// 0..1. `histogram` counts the pixels of each difference.
+/// 0..1. `histogram` counts pixels of each difference.
 pub(super) fn colour(histogram: &[u32; 256]) -> f64 {
     let mut above = histogram.iter().sum::<u32>() / 100;
     for (value, &count) in histogram.iter().enumerate().rev() {

@@ -106,7 +106,7 @@ fn cleaning_the_traffic_lights_removes_only_duplicates_and_more_of_train_than_of
     assert!(share(before - after, before) < share(train.1, train.0), "{before} {after} {train:?}");
     // What was kept is kept again.
     let again = clean(&cleaned, &Clean::default(), &fixtures::context(dir.path())).unwrap();
-    assert_eq!((again.report.removed, again.manifest.images), (0, cleaned.images));
+    assert_eq!((again.report.removed, again.manifest.images.len()), (0, cleaned.images.len()));
 }
 
 #[test]

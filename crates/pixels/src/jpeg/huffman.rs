@@ -1,21 +1,33 @@
 //! Huffman codes: a table by the next ten bits.
 
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
 /// How many bits the table looks at.
 pub(super) const LOOK: u32 = 10;
 
 /// How many bits the table of short codes and their values looks at.
 pub(super) const FAST: u32 = 11;
 
-/// A code and the value behind it.
+/// One or two codes and the values behind them.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Short {
-    /// The value; 0 for a code without one.
-    pub value: i16,
-    /// How many zeros come before the value.
+    /// The values; 0 for a code without one, and for what isn't there.
+    pub values: [i16; 2],
+    /// How many zeros come before the first value.
     pub run: u8,
-    /// The bits of the code and the value together; 0 when they are more than [`FAST`].
+    /// How far the second value lies behind the first; 1 where there is none.
+    pub gap: u8,
+    /// How many coefficients these are, zeros included.
+    pub count: u8,
+    /// The bits of the codes and the values together, 0 when those of the first are more than [`FAST`]; with
+    /// [`END`] where the block ends behind them.
     pub total: u8,
 }
+
+/// The mark of codes behind which a block ends.
+pub(super) const END: u8 = 0x80;
 
 /// What the next bits begin with: a code and the bits of a value behind it.
 #[derive(Debug, Clone, Copy, Default)]
@@ -42,17 +54,44 @@ pub(super) struct Table {
     symbols: [u8; 256],
 }
 
+/// How many tables a thread remembers.
+const KNOWN: usize = 8;
+
+/// What tables were made of, and the tables, the last ones first.
+type Known = RefCell<VecDeque<(Vec<u8>, Arc<Table>)>>;
+
+thread_local! {
+    static TABLES: Known = const { RefCell::new(VecDeque::new()) };
+}
+
 impl Table {
+    /// The table of `kind` (0: brightness steps, 1: other coefficients): the one that was made for an earlier
+    /// file, where it had the same codes, as most files have.
+    pub fn of(kind: u8, counts: &[u8; 16], symbols: &[u8]) -> Option<Arc<Self>> {
+        let is =
+            |made_of: &[u8]| made_of[0] == kind && made_of[1..17] == counts[..] && made_of[17..] == *symbols;
+        TABLES.with_borrow_mut(|tables| {
+            if let Some(at) = tables.iter().position(|(made_of, _)| is(made_of)) {
+                return Some(Arc::clone(&tables[at].1));
+            }
+            let table = if kind == 0 { Self::dc(counts, symbols) } else { Self::ac(counts, symbols) };
+            let table = Arc::new(table?);
+            tables.truncate(KNOWN - 1);
+            tables.push_front(([&[kind], &counts[..], symbols].concat(), Arc::clone(&table)));
+            Some(table)
+        })
+    }
+
     /// The table of brightness steps from block to block.
-    pub fn dc(counts: &[u8; 16], symbols: &[u8]) -> Option<Self> {
+    fn dc(counts: &[u8; 16], symbols: &[u8]) -> Option<Self> {
         let table = Self::new(counts, symbols)?;
         symbols.iter().all(|&size| size <= 11).then_some(table)
     }
 
     /// The table of the other coefficients.
-    pub fn ac(counts: &[u8; 16], symbols: &[u8]) -> Option<Self> {
+    fn ac(counts: &[u8; 16], symbols: &[u8]) -> Option<Self> {
         let mut table = Self::new(counts, symbols)?;
-        let short = |bits: u32| {
+        let one = |bits: u32| {
             let entry = table.look[(bits >> (FAST - LOOK)) as usize];
             let total = u32::from(entry.total);
             // A run without a value is the end of a block or sixteen zeros.
@@ -64,9 +103,26 @@ impl Table {
             let number = (bits >> (FAST - total)) as i32 & ((1 << size) - 1);
             let negative = size > 0 && number >> (size - 1) == 0;
             let value = if negative { number + 1 - (1 << size) } else { number };
-            Short { value: value as i16, run: entry.run, total: entry.total }
+            let (count, end) = if size == 0 && entry.run == 0 { (0, END) } else { (entry.run + 1, 0) };
+            Short { values: [value as i16, 0], run: entry.run, gap: 1, count, total: entry.total | end }
         };
-        table.fast = (0..1 << FAST).map(short).collect();
+        let ones: Vec<Short> = (0..1 << FAST).map(one).collect();
+        let two = |bits: u32| {
+            let first = ones[bits as usize];
+            let second = ones[(bits << first.total & ((1 << FAST) - 1)) as usize];
+            let total = u32::from(first.total) + u32::from(second.total & !END);
+            if first.values[0] == 0 || second.total == 0 || total > FAST {
+                return first;
+            }
+            Short {
+                values: [first.values[0], second.values[0]],
+                gap: second.run + 1,
+                count: first.count + second.count,
+                total: first.total + second.total,
+                ..first
+            }
+        };
+        table.fast = (0..1 << FAST).map(two).collect();
         Some(table)
     }
 

@@ -1,6 +1,7 @@
 //! The segments before the scan.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::huffman::Table;
 
@@ -15,8 +16,8 @@ pub(super) struct Frame {
     pub exif: Option<Range<usize>>,
     /// Where the scan begins.
     pub scan: usize,
-    pub dc: [Option<Box<Table>>; 4],
-    pub ac: [Option<Box<Table>>; 4],
+    pub dc: [Option<Arc<Table>>; 4],
+    pub ac: [Option<Arc<Table>>; 4],
 }
 
 /// One colour of a frame.
@@ -34,8 +35,8 @@ pub(super) struct Component {
 
 struct Segments {
     quantizers: [Option<[u16; 64]>; 4],
-    dc: [Option<Box<Table>>; 4],
-    ac: [Option<Box<Table>>; 4],
+    dc: [Option<Arc<Table>>; 4],
+    ac: [Option<Arc<Table>>; 4],
     restart: usize,
     exif: Option<Range<usize>>,
     jfif: bool,
@@ -127,11 +128,12 @@ impl Segments {
             let total: usize = counts.iter().map(|&count| usize::from(count)).sum();
             let (symbols, rest) = rest.split_at_checked(total)?;
             let place = usize::from(kind & 15);
-            match kind >> 4 {
-                0 => *self.dc.get_mut(place)? = Some(Box::new(Table::dc(counts, symbols)?)),
-                1 => *self.ac.get_mut(place)? = Some(Box::new(Table::ac(counts, symbols)?)),
+            let tables = match kind >> 4 {
+                0 => &mut self.dc,
+                1 => &mut self.ac,
                 _ => return None,
-            }
+            };
+            *tables.get_mut(place)? = Some(Table::of(kind >> 4, counts, symbols)?);
             content = rest;
         }
         Some(())

@@ -1,10 +1,13 @@
 //! The scan: from entropy-coded bytes to planes.
 
 use super::bits::{Bits, PAD};
-use super::huffman::{FAST, LOOK, Table};
+use super::huffman::{END, FAST, LOOK, Table};
 use super::idct::{self, Transform};
 use super::markers::{Component, Frame};
 use super::{Plane, Refusal};
+
+/// A block's coefficients, and what runs past the end.
+type Block = [i16; 65];
 
 /// Where each coefficient of a block lies; the tail catches runs past the end.
 const PLACES: [u8; 128] = {
@@ -13,7 +16,7 @@ const PLACES: [u8; 128] = {
         6, 7, 14, 21, 28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38,
         31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63,
     ];
-    let mut places = [63; 128];
+    let mut places = [64; 128];
     let mut k = 0;
     while k < 64 {
         places[k] = zigzag[k];
@@ -195,33 +198,24 @@ fn find_ff(bytes: &[u8]) -> Option<usize> {
     Some(skip + bytes[skip..].iter().position(|&byte| byte == 0xff)?)
 }
 
-/// What tells blocks of different coefficients apart: sums of products, as in NH (Black, Halevi, Krawczyk,
-/// Krovetz and Rogaway 1999), here with a known key.
+/// `mark` after a block of the brightness `level` whose other coefficients sum to `sum`, each times its
+/// [`KEY`]: blocks of other coefficients have other sums, but for accidents.
 #[inline(always)]
-fn digest(block: &[i16; 64]) -> u64 {
-    let mut sum = 0_u64;
-    for (four, key) in block.as_chunks::<4>().0.iter().zip(&KEY) {
-        let pair = |low: i16, high: i16| u32::from(low as u16) | (u32::from(high as u16) << 16);
-        let (one, other) = (pair(four[0], four[1]), pair(four[2], four[3]));
-        let product = u64::from(one.wrapping_add(key[0])) * u64::from(other.wrapping_add(key[1]));
-        sum = sum.wrapping_add(product);
-    }
-    sum
-}
-
-/// `mark` after `digest`.
-#[inline(always)]
-fn marked(mark: u64, digest: u64) -> u64 {
-    let product = u128::from(mark ^ digest ^ 0x9e37_79b9_7f4a_7c15) * 0xd6e8_feb8_6659_fd93;
+fn marked(mark: u64, level: i16, sum: u64) -> u64 {
+    let block = sum ^ u64::from(level as u16).rotate_right(16);
+    let product = u128::from(mark ^ block ^ 0x9e37_79b9_7f4a_7c15) * 0xd6e8_feb8_6659_fd93;
     (product >> 64) as u64 ^ product as u64
 }
 
-/// Any numbers: here the multiples of the golden ratio's fraction.
-const KEY: [[u32; 2]; 16] = {
-    let mut key = [[0; 2]; 16];
-    let mut at = 0_u32;
-    while at < 32 {
-        key[at as usize / 2][at as usize % 2] = (2 * at + 1).wrapping_mul(0x9e37_79b9);
+/// Any odd numbers without a pattern (SplitMix64; Steele, Lea and Flood 2014).
+const KEY: [u64; 128] = {
+    let mut key = [0; 128];
+    let (mut at, mut state) = (0, 0_u64);
+    while at < 128 {
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        key[at] = (mixed ^ (mixed >> 31)) | 1;
         at += 1;
     }
     key
@@ -264,10 +258,11 @@ impl<'a> Coder<'a> {
     ) -> Option<u64> {
         for block_y in 0..self.down {
             for block_x in 0..self.across {
-                let mut block = [0_i16; 64];
-                let last = self.block(bits, level, &mut block)?;
+                let mut block: Block = [0; 65];
+                let (last, sum) = self.block::<MARK>(bits, level, &mut block)?;
+                let block = block.first_chunk::<64>()?;
                 if MARK {
-                    mark = marked(mark, if last == 0 { u64::from(block[0] as u16) } else { digest(&block) });
+                    mark = marked(mark, block[0], sum);
                 }
                 let size = if MARK { self.size } else { 8 };
                 let row = (unit_y * self.down + block_y) * size;
@@ -275,69 +270,77 @@ impl<'a> Coder<'a> {
                 let target = room.samples.get_mut(start..start + (size - 1) * room.width + size)?;
                 match size {
                     8 if last == 0 => idct::flat(block[0], target, room.width),
-                    8 => transform(&block, last, target, room.width),
-                    1 => target[0] = idct::one(&block),
+                    8 => transform(block, last, target, room.width),
+                    1 => target[0] = idct::one(block),
                     _ if last == 0 => {
-                        let value = idct::one(&block);
+                        let value = idct::one(block);
                         target.chunks_mut(room.width).for_each(|row| row[..size].fill(value));
                     }
-                    2 => idct::two(&block, target, room.width),
-                    3 => idct::scaled::<3>(&block, target, room.width),
-                    4 => idct::four(&block, target, room.width),
-                    5 => idct::scaled::<5>(&block, target, room.width),
-                    6 => idct::scaled::<6>(&block, target, room.width),
-                    _ => idct::scaled::<7>(&block, target, room.width),
+                    2 => idct::two(block, target, room.width),
+                    3 => idct::scaled::<3>(block, target, room.width),
+                    4 => idct::four(block, target, room.width),
+                    5 => idct::scaled::<5>(block, target, room.width),
+                    6 => idct::scaled::<6>(block, target, room.width),
+                    _ => idct::scaled::<7>(block, target, room.width),
                 }
             }
         }
         Some(mark)
     }
 
-    /// Reads a block; the answer is the zigzag place of its last coefficient.
+    /// Reads a block; the answer is how far its coefficients reach in zigzag order, and with `MARK` the sum of
+    /// all but the first, each times its [`KEY`].
     #[inline(always)]
-    fn block(&self, from: &mut Bits, level: &mut i32, block: &mut [i16; 64]) -> Option<usize> {
+    fn block<const MARK: bool>(
+        &self,
+        from: &mut Bits,
+        level: &mut i32,
+        block: &mut Block,
+    ) -> Option<(usize, u64)> {
         // A copy that the compiler keeps in registers.
         let mut bits = *from;
         bits.refill();
         *level = level.wrapping_add(self.step(&mut bits)?);
         block[0] = level.wrapping_mul(self.steps[0]) as i16;
         let fast = self.ac.fast.first_chunk::<{ 1 << FAST }>()?;
-        let (mut last, mut k) = (0, 1);
+        let (mut sum, mut k) = (0_u64, 1);
+        let mut put = |k: usize, value: i32| {
+            let value = value.wrapping_mul(self.steps[k & 127]) as i16;
+            block[usize::from(PLACES[k & 127]).min(64)] = value;
+            if MARK {
+                sum = sum.wrapping_add((i64::from(value) as u64).wrapping_mul(KEY[k & 127]));
+            }
+        };
         'block: while k < 64 {
             bits.refill();
             // So many short codes are there at once.
             for _ in 0..56 / FAST {
                 let short = fast[bits.peek(FAST) as usize];
-                let (value, run) = if short.total > 0 {
-                    bits.skip(u32::from(short.total));
-                    (i32::from(short.value), usize::from(short.run))
-                } else {
+                let first = k + usize::from(short.run);
+                // Behind the last coefficient the next block begins, without a code for it.
+                if short.total == 0 || first >= 63 {
                     let (value, run, rest) = self.value(bits)?;
                     bits = rest;
-                    (value, run)
-                };
-                k += run;
-                if value == 0 {
-                    if run == 0 {
+                    if value == 0 && run == 0 {
                         break 'block;
                     }
-                } else {
-                    let place = usize::from(PLACES[k & 127]) & 63;
-                    block[place] = value.wrapping_mul(self.steps[k & 127]) as i16;
-                    last = k;
-                }
-                k += 1;
-                if k >= 64 {
-                    break 'block;
-                }
-                if short.total == 0 {
+                    put(k + run, value);
+                    k += run + 1;
                     break;
+                }
+                bits.skip(u32::from(short.total & !END));
+                // What isn't there is a zero where no value is yet.
+                put(first, i32::from(short.values[0]));
+                put(first + usize::from(short.gap), i32::from(short.values[1]));
+                k += usize::from(short.count);
+                if short.total & END != 0 || k >= 64 {
+                    break 'block;
                 }
             }
         }
         *from = bits;
         // A run of zeros may not pass the end, and no value may lie behind it.
-        (k <= 64).then_some(last)
+        (k <= 64).then_some((k - 1, sum))
     }
 
     /// The value behind the next code, 0 where there are only zeros; how many zeros come before it; and the

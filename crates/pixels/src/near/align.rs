@@ -96,6 +96,10 @@ pub struct Part<'a> {
     pub side: u32,
 }
 
+/// The correlations of pixels and of details that a first look must show, a second, and so on: each step
+/// brings copies closer to each other, and what is far apart then is none.
+const LOOKS: [(f64, f64); 6] = [(0.5, -1.0), (0.7, 0.1), (0.84, 0.3), (0.93, 0.5), (0.95, 0.5), (0.95, 0.5)];
+
 /// How alike `b` is to `a`, after the part of `a` was moved and stretched so that they fit best; with
 /// `crops` one may be a part of the other. None where they don't even look alike at first sight.
 pub fn likeness(a: Part, b: Part, crops: bool) -> Option<Likeness> {
@@ -120,8 +124,7 @@ fn likeness_with(a: Part, b: Part, crops: bool) -> Option<Likeness> {
     let mut down = Axis::new(a.window.down, b.window.down);
     let (mut in_a, mut in_b): (Cells, Cells) = ([[0.0; MOST]; MOST], [[0.0; MOST]; MOST]);
     let mut best: Option<Likeness> = None;
-    // What a first look must show, a second, and all others.
-    for least in [0.5, 0.7, 0.8, 0.8, 0.8, 0.8] {
+    for (least, least_detail) in LOOKS {
         let (a_across, b_across) = across.overlap();
         let (a_down, b_down) = down.overlap();
         if b_across.length().min(b_down.length()) < 0.8 * SIDE as f32 {
@@ -136,6 +139,9 @@ fn likeness_with(a: Part, b: Part, crops: bool) -> Option<Likeness> {
         let cut = across.is_cut() || down.is_cut();
         let inner = (grid - 2) * (grid - 2);
         let detail = correlation(&details(&in_a, grid), &details(&in_b, grid), inner);
+        if detail < least_detail {
+            break;
+        }
         let now = Likeness { overall, detail, cut, lie: Lie { across, down } };
         let gain = best.map_or(1.0, |best| now.similarity() - best.similarity());
         if gain > 0.0 {

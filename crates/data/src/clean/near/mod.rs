@@ -73,7 +73,7 @@ pub struct NearParams {
 
 impl Default for NearParams {
     fn default() -> Self {
-        Self { distance: 28, similarity: 0.88, flips: true, rotations: true, crops: true }
+        Self { distance: 26, similarity: 0.88, flips: true, rotations: true, crops: true }
     }
 }
 
