@@ -186,6 +186,31 @@ struct Scratch {
     gathered: Gathered,
 }
 
+/// A way in which one of two images may be like the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Lay {
+    /// The smaller index.
+    first: u32,
+    /// The larger one.
+    second: u32,
+    way: Way,
+    /// Whether the window is one of the first image.
+    by_first: bool,
+}
+
+impl Lay {
+    fn new(image: usize, other: usize, way: Way) -> Self {
+        let (first, second) = (image.min(other) as u32, image.max(other) as u32);
+        Self { first, second, way, by_first: image < other }
+    }
+
+    /// The image of the window, and the other one.
+    fn images(self) -> (usize, usize) {
+        let (first, second) = (self.first as usize, self.second as usize);
+        if self.by_first { (first, second) } else { (second, first) }
+    }
+}
+
 /// What is like what among some of the images.
 struct Search<'a> {
     images: &'a [Small<'a>],
@@ -199,14 +224,6 @@ struct Search<'a> {
     compared: Vec<NearPair>,
     /// The images of which not all candidates were compared, in order.
     limited: Vec<usize>,
-}
-
-/// What an image was found to be like.
-#[derive(Default)]
-struct Asked {
-    pairs: Vec<NearPair>,
-    /// Whether there were more candidates.
-    limited: bool,
 }
 
 impl<'a> Search<'a> {
@@ -227,27 +244,24 @@ impl<'a> Search<'a> {
         let windows = Windows::asking(params.crops);
         let (compared, limited) = (Vec::new(), Vec::new());
         let mut search = Self { images, among, params: *params, windows, turns, index, compared, limited };
-        let ask = |scratch: &mut Scratch, &image: &usize| search.ask(image, scratch);
-        let asked: Vec<Asked> = asking.par_iter().map_init(Scratch::default, ask).collect();
+        let ask = |scratch: &mut Scratch, &image: &usize| search.candidates(image, scratch);
+        let asked: Vec<(Vec<Lay>, bool)> = asking.par_iter().map_init(Scratch::default, ask).collect();
         let (mut compared, mut limited) = plain::pairs(images, among, asking, params);
-        limited.extend(asking.iter().zip(&asked).filter(|(_, asked)| asked.limited).map(|(&image, _)| image));
+        limited
+            .extend(asking.iter().zip(&asked).filter(|(_, (_, limited))| *limited).map(|(&image, _)| image));
         limited.sort_unstable();
         limited.dedup();
-        compared.extend(asked.into_iter().flat_map(|asked| asked.pairs));
+        let mut lays: Vec<Lay> = asked.into_iter().flat_map(|(lays, _)| lays).collect();
+        lays.par_sort_unstable();
+        let pairs: Vec<&[Lay]> = lays.chunk_by(|a, b| (a.first, a.second) == (b.first, b.second)).collect();
+        let best = |scratch: &mut Scratch, lays: &&[Lay]| search.best(lays, scratch);
+        compared.par_extend(pairs.par_iter().map_init(Scratch::default, best).flatten_iter());
         let order = |pair: &NearPair| (pair.first, pair.second);
         compared.sort_by(|a, b| order(a).cmp(&order(b)).then(b.evidence.total_cmp(&a.evidence)));
         compared.dedup_by_key(|pair| order(pair));
         search.compared = compared;
         search.limited = limited;
         search
-    }
-
-    /// Compares `image` with those that it may be like.
-    fn ask(&self, image: usize, scratch: &mut Scratch) -> Asked {
-        self.look(image, scratch);
-        let (candidates, limited) = self.candidates(image, scratch);
-        let pairs = candidates.iter().filter_map(|ways| self.best(image, ways, scratch));
-        Asked { pairs: pairs.collect(), limited }
     }
 
     /// The image of an entry of the index.
@@ -278,9 +292,10 @@ impl<'a> Search<'a> {
         self.windows.signs(&scratch.integral, &mut scratch.signs);
     }
 
-    /// The images that the one that was looked at, `image`, may be like, each with the ways in which it
-    /// may be; and whether there are more.
-    fn candidates(&self, image: usize, scratch: &mut Scratch) -> (Vec<Vec<Way>>, bool) {
+    /// The images that `image` may be like, each with the ways in which it may be; and whether there are
+    /// more.
+    fn candidates(&self, image: usize, scratch: &mut Scratch) -> (Vec<Lay>, bool) {
+        self.look(image, scratch);
         let Scratch { signs, near, gathered, .. } = scratch;
         let own = self.entries_of(image);
         let mut limited = false;
@@ -297,19 +312,20 @@ impl<'a> Search<'a> {
         nearest.sort_by_key(|ways| (ways[0].distance, ways[0].entry as usize / self.entries()));
         limited |= nearest.len() > COMPARED;
         nearest.truncate(COMPARED);
-        (nearest, limited)
+        let lay = |&way: &Way| Lay::new(image, self.image(way.entry as usize), way);
+        (nearest.iter().flatten().map(lay).collect(), limited)
     }
 
-    /// The best of `ways` in which the image that was looked at, `image`, is like another one.
-    fn best(&self, image: usize, ways: &[Way], scratch: &mut Scratch) -> Option<NearPair> {
+    /// How alike two images are in the first few of `lays`, the ways to lay the one over the other.
+    fn best(&self, lays: &[Lay], scratch: &mut Scratch) -> Option<NearPair> {
         let Scratch { integral, turned, .. } = scratch;
         let mut best: Option<NearPair> = None;
-        for way in ways {
-            let entry = way.entry as usize;
-            let other = self.image(entry);
+        for lay in lays.iter().take(WAYS) {
+            let ((image, other), entry) = (lay.images(), lay.way.entry as usize);
             let turn = self.turns[entry % self.entries() / KNOWN.len()];
+            integral.fill(self.images[image].gray, Turn(0));
             turned.fill(self.images[other].gray, turn);
-            let window = self.windows.all()[way.window as usize];
+            let window = self.windows.all()[lay.way.window as usize];
             let own = Part { integral, window, side: self.images[image].side };
             let window = KNOWN[entry % KNOWN.len()];
             let others = Part { integral: turned, window, side: self.images[other].side };
@@ -326,7 +342,7 @@ impl<'a> Search<'a> {
                 let (turned, cut) = (turn != Turn(0), like.cut);
                 best = Some(NearPair { first, second, similarity, evidence, turned, cut });
             }
-            if similarity > 0.99 {
+            if similarity > 0.99 && evidence >= 0.0 {
                 break;
             }
         }
@@ -336,8 +352,9 @@ impl<'a> Search<'a> {
     /// Compares two images, whether or not their hashes are near.
     fn compare(&self, first: usize, second: usize) -> Option<NearPair> {
         let mut scratch = Scratch::default();
-        let mut ask = |index: usize, other: usize| {
-            self.look(index, &mut scratch);
+        let mut lays = Vec::new();
+        for (image, other) in [(first, second), (second, first)] {
+            self.look(image, &mut scratch);
             for (window, signs) in (0_u32..).zip(&scratch.signs) {
                 for entry in self.entries_of(other) {
                     let distance = self.index.hash(entry).distance(signs.more);
@@ -345,10 +362,10 @@ impl<'a> Search<'a> {
                 }
             }
             let ways = scratch.gathered.firsts(|all| vec![first_ways(all)]);
-            self.best(index, &ways[0], &mut scratch)
-        };
-        let (one, other) = (ask(first, second), ask(second, first));
-        one.into_iter().chain(other).max_by(|a, b| a.evidence.total_cmp(&b.evidence))
+            lays.extend(ways.iter().flatten().map(|&way| Lay::new(image, other, way)));
+        }
+        lays.sort_unstable();
+        self.best(&lays, &mut scratch)
     }
 
     /// The pairs that are near duplicates, in order.
