@@ -15,7 +15,6 @@ use serde::{Deserialize, Serialize};
 use crate::manifest::{Manifest, Split, read_json, write_json};
 use crate::picture::{Thumbnail, load_thumbnails, save_thumbnails};
 
-pub(crate) use gather::pixels;
 pub use gather::profile;
 use seen::Seen;
 

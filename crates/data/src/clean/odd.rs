@@ -97,8 +97,7 @@ fn both(pixels: &Pixels, lines: usize, length: usize, at: &At) -> (Bar, Bar) {
 fn bar(pixels: &Pixels, lines: usize, length: usize, at: &At) -> Bar {
     let middle = |channel: usize| {
         let mut values: Vec<i32> = (0..length).map(|place| pixel(pixels, at(0, place))[channel]).collect();
-        values.sort_unstable();
-        values.get(length / 2).copied().unwrap_or(0)
+        if values.is_empty() { 0 } else { *values.select_nth_unstable(length / 2).1 }
     };
     let colour = [middle(0), middle(1), middle(2)];
     let of_one_colour = |line: usize| {

@@ -6,11 +6,14 @@ use peregrine_pipeline::StageContext;
 
 use super::check::Check;
 use super::report::{CleanReport, Finding, FlaggedImage};
-use crate::decode;
+use crate::decode::{self, Pixels};
 use crate::files;
 use crate::manifest::{ImageRecord, Manifest};
 use crate::picture::Thumbnail;
-use crate::profile::pixels;
+
+/// Bump when the same file has another thumbnail: those of earlier reports are not used again then. 3: colour JPEG
+/// files are made smaller while they are decoded.
+const VERSION: u32 = 3;
 
 /// Thumbnails of up to `per_check` flagged, readable images of each check, spread evenly over its findings,
 /// and of those that a person decided on although no check flagged them.
@@ -60,7 +63,7 @@ fn make<'a>(
         .images
         .iter()
         .filter(|image| wanted.contains(image.id.as_str()))
-        .map(|image| (image, format!("{}-{}.png", decode::VERSION, image.digest)))
+        .map(|image| (image, format!("{VERSION}-{}.png", image.digest)))
         .collect();
     let known = known(&images, cx);
     let thumbnail = |(image, file): &(&'a ImageRecord, String)| {
@@ -69,7 +72,7 @@ fn make<'a>(
             Some(same) => {
                 Ok(Some(Thumbnail { id: image.id.clone(), class: class.to_owned(), ..same.clone() }))
             }
-            None => pixels(image)?
+            None => in_small(image)?
                 .map(|pixels| Thumbnail::of(&pixels, &image.id, class, file.clone()))
                 .transpose(),
         }
@@ -80,6 +83,16 @@ fn make<'a>(
         Ok(())
     })?;
     Ok(made)
+}
+
+/// The picture of `record`, in small where that is faster; none when it is unreadable.
+fn in_small(record: &ImageRecord) -> anyhow::Result<Option<Pixels>> {
+    let Ok(bytes) = files::read_verified(record)? else { return Ok(None) };
+    Ok(match decode::glance(&bytes, Thumbnail::SIDE, Thumbnail::SIDE)? {
+        Ok(Some(seen)) => Some(seen.smaller),
+        Ok(None) => decode::decode(&bytes).ok().map(|decoded| decoded.pixels),
+        Err(_) => None,
+    })
 }
 
 /// How many earlier reports are opened at most, in search of thumbnails.

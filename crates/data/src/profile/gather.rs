@@ -112,7 +112,7 @@ fn thumbnail(
 }
 
 /// The pixels of `record`, none when it is unreadable.
-pub(crate) fn pixels(record: &ImageRecord) -> anyhow::Result<Option<Pixels>> {
+fn pixels(record: &ImageRecord) -> anyhow::Result<Option<Pixels>> {
     let bytes = files::read_verified(record)?;
     Ok(bytes.and_then(|bytes| decode::decode(&bytes)).ok().map(|decoded| decoded.pixels))
 }
