@@ -114,7 +114,7 @@ pub fn histogram(bytes: &[u8]) -> [u64; 256] {
 /// How many steps of [`Tally::brightness`] a gray value has.
 pub const BRIGHTNESS_STEPS: usize = 8;
 
-/// Counts over RGB pixels.
+/// Counts over RGB pixels: of more than [`ALL`] pixels about half, in pieces spread over the picture.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tally {
     /// How many pixels have each perceived brightness, `sqrt(.241 R² + .691 G² + .068 B²)` as
@@ -144,6 +144,9 @@ fn tally_avx2(rgb: &[u8]) -> Tally {
     tally_with(rgb)
 }
 
+/// Of how many pixels all are counted.
+pub const ALL: usize = 1 << 15;
+
 /// How many pixels are looked at at once.
 const PIECE: usize = 64;
 
@@ -155,9 +158,18 @@ fn tally_with(rgb: &[u8]) -> Tally {
     let mut brightness = [[0_u32; STEPS]; 2];
     let (mut spread, mut grays) = ([0_u32; 256], [[0_u32; 256]; 2]);
     // Pieces of equal length, so that loops have no tails; what fills the last one up is not counted.
-    for piece in rgb.chunks(3 * PIECE) {
+    let counts_all = rgb.len() <= 3 * ALL;
+    for (number, piece) in rgb.chunks(3 * PIECE).enumerate() {
         let pixels = piece.as_chunks::<3>().0;
-        let (steps, spreads, values) = of_piece(&planes(pixels));
+        let planes = planes(pixels);
+        // Every other piece, but not the same of each row, column or block (Thue and Morse).
+        if !counts_all && number.count_ones() % 2 == 1 {
+            let values: [u8; PIECE] =
+                std::array::from_fn(|at| weighted(planes[0][at], planes[1][at], planes[2][at]));
+            gray.extend_from_slice(&values[..pixels.len()]);
+            continue;
+        }
+        let (steps, spreads, values) = of_piece(&planes);
         let mut count = |table: usize, at: usize| {
             brightness[table][usize::from(steps[at]) % STEPS] += 1;
             grays[table][usize::from(values[at])] += 1;
@@ -296,11 +308,13 @@ mod tests {
 
     #[test]
     fn a_tally_counts_what_a_look_at_each_pixel_finds() {
-        for pixels in [0, 1, 63, 64, 65, 4000] {
+        for pixels in [0, 1, 63, 64, 65, 4000, ALL, ALL + 1, 40_000] {
             let rgb = noise(3 * pixels);
             let tally = tally(&rgb);
+            let counts = |at: usize| pixels <= ALL || (at / PIECE).count_ones() % 2 == 0;
             let (mut brightness, mut spread) = (vec![0; 255 * BRIGHTNESS_STEPS + 1], [0; 256]);
-            for (at, &[red, green, blue]) in rgb.as_chunks::<3>().0.iter().enumerate() {
+            let counted = rgb.as_chunks::<3>().0.iter().enumerate().filter(|(at, _)| counts(*at));
+            for (at, &[red, green, blue]) in counted {
                 let square = |value: u8| f64::from(value).powi(2);
                 let value = (0.241 * square(red) + 0.691 * square(green) + 0.068 * square(blue)).sqrt();
                 brightness[(BRIGHTNESS_STEPS as f64 * value).round() as usize] += 1;
@@ -309,7 +323,9 @@ mod tests {
             }
             assert_eq!(tally.gray, luma(&rgb));
             assert_eq!(tally.spread, spread);
-            assert_eq!(tally.grays.map(u64::from), histogram(&tally.gray));
+            let grays: Vec<u8> =
+                tally.gray.iter().enumerate().filter(|(at, _)| counts(*at)).map(|(_, &gray)| gray).collect();
+            assert_eq!(tally.grays.map(u64::from), histogram(&grays));
             assert_eq!(tally.brightness, brightness);
         }
         let white = tally(&[255; 30]).brightness;

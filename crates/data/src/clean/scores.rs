@@ -23,7 +23,8 @@ use crate::table;
 /// Bump when [`examine`](super::examine::examine) sees something else in the same bytes: what was
 /// measured by another version is measured again. 2: colour JPEG files are made smaller while they are
 /// decoded. 3: bars end at once along the whole picture. 4: they are made smaller by eighths. 5: what files
-/// of equal pixels are known by; colourfulness is taken from a third of the pixels.
+/// of equal pixels are known by; colourfulness is taken from a third of the
+/// pixels; those of large pictures are counted by half.
 pub const VERSION: u32 = 5;
 
 /// One image of the input.

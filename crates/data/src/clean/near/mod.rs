@@ -180,6 +180,8 @@ impl Gathered {
 #[derive(Default)]
 struct Scratch {
     integral: Integral,
+    /// The image of which these are the sums.
+    of: Option<usize>,
     turned: Integral,
     signs: Vec<Signs>,
     near: Vec<(u32, u32)>,
@@ -289,6 +291,7 @@ impl<'a> Search<'a> {
     /// Takes the sums of `image` and the signs of its windows.
     fn look(&self, image: usize, scratch: &mut Scratch) {
         scratch.integral.fill(self.images[image].gray, Turn(0));
+        scratch.of = Some(image);
         self.windows.signs(&scratch.integral, &mut scratch.signs);
     }
 
@@ -318,12 +321,15 @@ impl<'a> Search<'a> {
 
     /// How alike two images are in the first few of `lays`, the ways to lay the one over the other.
     fn best(&self, lays: &[Lay], scratch: &mut Scratch) -> Option<NearPair> {
-        let Scratch { integral, turned, .. } = scratch;
+        let Scratch { integral, of, turned, .. } = scratch;
         let mut best: Option<NearPair> = None;
         for lay in lays.iter().take(WAYS) {
             let ((image, other), entry) = (lay.images(), lay.way.entry as usize);
             let turn = self.turns[entry % self.entries() / KNOWN.len()];
-            integral.fill(self.images[image].gray, Turn(0));
+            if *of != Some(image) {
+                integral.fill(self.images[image].gray, Turn(0));
+                *of = Some(image);
+            }
             turned.fill(self.images[other].gray, turn);
             let window = self.windows.all()[lay.way.window as usize];
             let own = Part { integral, window, side: self.images[image].side };
