@@ -51,7 +51,7 @@ pub use zoo::inception_v3::InceptionV3Config;
 pub use zoo::lenet5::Lenet5Config;
 pub use zoo::mobilenet_v2::MobilenetV2Config;
 pub use zoo::residual::ResidualConfig;
-pub use zoo::resnet::ResnetConfig;
+pub use zoo::resnet::{ResnetConfig, ResnetOfDepthConfig};
 pub use zoo::sample_cnn::SampleCnnConfig;
 pub use zoo::squeezenet::SqueezenetConfig;
 pub use zoo::vgg::VggConfig;

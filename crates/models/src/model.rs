@@ -23,7 +23,7 @@ use crate::zoo::mobilenet_v3::{self, MobilenetV3Config};
 use crate::zoo::pyramid::{self, PyramidConfig};
 use crate::zoo::regnet::{self, RegnetConfig};
 use crate::zoo::residual::{self, ResidualConfig};
-use crate::zoo::resnet::ResnetConfig;
+use crate::zoo::resnet::{ResnetConfig, ResnetOfDepthConfig};
 use crate::zoo::sample_cnn::SampleCnnConfig;
 use crate::zoo::squeezenet::SqueezenetConfig;
 use crate::zoo::vgg::{self, VggConfig};
@@ -173,6 +173,12 @@ models! {
     "lenet5" Lenet5(Lenet5Config) ();
     /// A residual network for small images (He et al. 2016, section 4.2).
     "resnet" Resnet(ResnetConfig) ();
+    /// ResNet-20 for small images (He et al. 2016, section 4.2).
+    "resnet20" Resnet20(ResnetOfDepthConfig) 20;
+    /// ResNet-32 for small images (He et al. 2016, section 4.2).
+    "resnet32" Resnet32(ResnetOfDepthConfig) 32;
+    /// ResNet-56 for small images (He et al. 2016, section 4.2).
+    "resnet56" Resnet56(ResnetOfDepthConfig) 56;
     /// ResNet-18 (He et al. 2016).
     "resnet18" Resnet18(ResidualConfig) residual::RESNET18;
     /// ResNet-34 (He et al. 2016).

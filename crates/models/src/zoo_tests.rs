@@ -268,3 +268,15 @@ fn zero_init_lets_every_block_begin_as_nothing() {
         assert_eq!(zero, spec.name.ends_with("bn3.weight"), "{}", spec.name);
     }
 }
+
+/// Table 6 of He et al. 2016 (0.27, 0.46 and 0.85 million), to the parameter as in the reference
+/// implementation of the table by Y. Idelbayev.
+#[test]
+fn residual_networks_of_the_papers_depths_have_its_sizes() {
+    for (name, expected) in [("resnet20", 269_722), ("resnet32", 464_154), ("resnet56", 853_018)] {
+        let config = format!(r#"{{"name": "{name}", "shortcut": "pad"}}"#);
+        let config: ModelConfig = serde_json::from_str(&config).unwrap();
+        let input = InputShape { channels: 3, height: 32, width: 32 };
+        assert_eq!(config.summary(input, 10).unwrap().parameters(), expected, "{name}");
+    }
+}

@@ -311,7 +311,7 @@ mod tests {
         for pixels in [0, 1, 63, 64, 65, 4000, ALL, ALL + 1, 40_000] {
             let rgb = noise(3 * pixels);
             let tally = tally(&rgb);
-            let counts = |at: usize| pixels <= ALL || (at / PIECE).count_ones() % 2 == 0;
+            let counts = |at: usize| pixels <= ALL || (at / PIECE).count_ones().is_multiple_of(2);
             let (mut brightness, mut spread) = (vec![0; 255 * BRIGHTNESS_STEPS + 1], [0; 256]);
             let counted = rgb.as_chunks::<3>().0.iter().enumerate().filter(|(at, _)| counts(*at));
             for (at, &[red, green, blue]) in counted {
@@ -319,7 +319,7 @@ mod tests {
                 let value = (0.241 * square(red) + 0.691 * square(green) + 0.068 * square(blue)).sqrt();
                 brightness[(BRIGHTNESS_STEPS as f64 * value).round() as usize] += 1;
                 let difference = red.max(green).max(blue) - red.min(green).min(blue);
-                spread[usize::from(difference)] += u32::from(at % PIECE % 3 == 0);
+                spread[usize::from(difference)] += u32::from((at % PIECE).is_multiple_of(3));
             }
             assert_eq!(tally.gray, luma(&rgb));
             assert_eq!(tally.spread, spread);

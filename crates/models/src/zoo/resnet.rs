@@ -48,6 +48,53 @@ impl Default for ResnetConfig {
     }
 }
 
+/// A residual network for small images of one of the paper's depths.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ResnetOfDepthConfig {
+    /// Channels of the first group of blocks; the others have 2 and 4 times as many.
+    #[schemars(range(min = 1, max = 1024))]
+    pub width: usize,
+    /// The way around a block that changes shape.
+    pub shortcut: Shortcut,
+    /// How the first weights of convolutions are drawn; the last layer's are always torch's.
+    pub init: Init,
+}
+
+impl Default for ResnetOfDepthConfig {
+    fn default() -> Self {
+        let ResnetConfig { width, shortcut, init, .. } = ResnetConfig::default();
+        Self { width, shortcut, init }
+    }
+}
+
+impl ResnetOfDepthConfig {
+    fn of(&self, depth: usize) -> ResnetConfig {
+        ResnetConfig { depth, width: self.width, shortcut: self.shortcut, init: self.init }
+    }
+}
+
+impl Architecture for ResnetOfDepthConfig {
+    /// How many layers have weights.
+    type Size = usize;
+
+    fn body(&self, depth: &usize, net: &mut Builder, images: Value) -> Value {
+        self.of(*depth).body(&(), net, images)
+    }
+
+    fn head(&self, depth: &usize, net: &mut Builder, features: Value, classes: usize) -> Value {
+        self.of(*depth).head(&(), net, features, classes)
+    }
+
+    fn init(&self) -> Init {
+        self.init
+    }
+
+    fn small(_: &usize) -> Self {
+        Self { width: 4, ..Self::default() }
+    }
+}
+
 impl ResnetConfig {
     fn shortcut(&self, net: &mut Builder, name: &str, x: Value, channels: usize, stride: usize) -> Value {
         let missing = channels.saturating_sub(net.channels(x));
