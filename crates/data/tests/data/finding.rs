@@ -111,6 +111,44 @@ fn copies_are_found_across_rotations_mirrors_and_compression() {
     }
 }
 
+/// `file`, a JPEG, with an EXIF tag that says how it is to be turned.
+fn tagged(file: &[u8], orientation: u8) -> Vec<u8> {
+    let tag = [0x12, 1, 3, 0, 1, 0, 0, 0, orientation, 0, 0, 0];
+    let exif = [&b"Exif\0\0II*\0\x08\0\0\0\x01\0"[..], &tag, &[0; 4]].concat();
+    let head = [0xff, 0xe1, 0, exif.len() as u8 + 2];
+    [&file[..2], &head, &exif, &file[2..]].concat()
+}
+
+/// A camera writes pixels as they come and says in a tag how it was held; an editor turns the pixels.
+#[test]
+fn a_copy_that_only_a_tag_turns_upright_is_a_copy_as_it_lies() {
+    let root = tempfile::tempdir().unwrap();
+    for seed in 0..30 {
+        let (width, height) = (60, 44);
+        let upright = fixtures::picture(seed, width, height, 3);
+        // Laid on its left side: tag 6, to be turned by a quarter to the right.
+        let mut lying = Pixels { width: height, height: width, channels: 3, data: Vec::new() };
+        for y in 0..width as usize {
+            for x in 0..height as usize {
+                let at = (x * width as usize + width as usize - 1 - y) * 3;
+                lying.data.extend_from_slice(&upright.data[at..at + 3]);
+            }
+        }
+        fixtures::write(root.path(), format!("a/{seed:02}_upright.jpg"), &jpeg(&upright, 95));
+        fixtures::write(root.path(), format!("b/{seed:02}_tagged.jpg"), &tagged(&jpeg(&lying, 90), 6));
+    }
+    let manifest = fixtures::manifest_of(root.path());
+    let dir = tempfile::tempdir().unwrap();
+    let report = clean(&manifest, &Clean::default(), &fixtures::context(dir.path())).unwrap().report;
+    let found: Vec<_> = report.findings.iter().filter(|f| f.check == Check::NearDuplicate).collect();
+    assert_eq!(found.len(), 30);
+    for finding in found {
+        let of = finding.of.as_deref().unwrap();
+        assert_eq!(finding.id[2..4], of[2..4]);
+        assert!(!finding.detail.contains("turned"), "{}", finding.detail);
+    }
+}
+
 #[test]
 fn one_planted_image_of_each_oddity_is_flagged_with_its_name() {
     let root = tempfile::tempdir().unwrap();
