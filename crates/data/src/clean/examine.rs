@@ -117,7 +117,8 @@ pub fn examine(record: &ImageRecord) -> anyhow::Result<Result<Examined, Unreadab
 pub fn examine_bytes(bytes: &[u8]) -> anyhow::Result<Result<Examined, Unreadable>> {
     Ok(match decode::glance(bytes, quality::LEAST, quality::SIDE)? {
         Ok(Some(Glance { width, height, smaller, content })) => {
-            Ok(look_at(&smaller, (width, height), of_file(content))?)
+            let seen = look_at(&smaller, (width, height), content)?;
+            Ok(Examined { content: of_file(&seen), ..seen })
         }
         Ok(None) => match decode::decode_raster(bytes) {
             Ok(raster) => Ok(look(&raster)?),
@@ -168,9 +169,12 @@ fn chroma(small: &Pixels) -> Vec<u8> {
     sums.iter().flatten().map(mean).collect()
 }
 
-/// A hash of what a JPEG file stores, told from those of pixels by the lowest bit of its first byte.
-fn of_file(hash: blake3::Hash) -> blake3::Hash {
-    let mut bytes = *hash.as_bytes();
+/// A hash of what a JPEG file stores, and of what it looks like, so that nobody can pass off another picture as
+/// it. Told from those of pixels by the lowest bit of its first byte.
+fn of_file(seen: &Examined) -> blake3::Hash {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(seen.content.as_bytes()).update(&seen.small).update(&seen.chroma);
+    let mut bytes = *hasher.finalize().as_bytes();
     bytes[0] |= 1;
     blake3::Hash::from_bytes(bytes)
 }

@@ -95,8 +95,9 @@ fn both(pixels: &Pixels, lines: usize, length: usize, at: &At) -> (Bar, Bar) {
 }
 
 fn bar(pixels: &Pixels, lines: usize, length: usize, at: &At) -> Bar {
+    let first: Vec<[i32; 3]> = (0..length).map(|place| pixel(pixels, at(0, place))).collect();
     let middle = |channel: usize| {
-        let mut values: Vec<i32> = (0..length).map(|place| pixel(pixels, at(0, place))[channel]).collect();
+        let mut values: Vec<i32> = first.iter().map(|pixel| pixel[channel]).collect();
         if values.is_empty() { 0 } else { *values.select_nth_unstable(length / 2).1 }
     };
     let colour = [middle(0), middle(1), middle(2)];

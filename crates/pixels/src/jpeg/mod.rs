@@ -92,7 +92,7 @@ pub struct Glance {
     /// as many samples each way are made smaller by half as much.
     pub smaller: Picture,
     /// A mark of all coefficients of all blocks: pictures of the same size and other pixels have
-    /// other marks, but for accidents (one in 2³²) and malice.
+    /// other marks, but for accidents (one in 2⁶⁴) and malice.
     pub mark: u64,
 }
 

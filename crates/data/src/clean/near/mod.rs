@@ -28,6 +28,8 @@ pub const SMALL: u32 = SIDE as u32;
 
 /// How many images an image is compared with at most, those of the nearest hashes.
 const COMPARED: usize = 16;
+/// By how much the hashes of those that an image is compared with may be farther than the nearest ones.
+const FARTHER: u32 = 12;
 /// In how many ways two images are compared at most.
 const WAYS: usize = 2;
 /// How much more must speak for two gray images: they agree in one thing less.
@@ -313,8 +315,10 @@ impl<'a> Search<'a> {
             gathered.firsts(|all| all.chunk_by(|a, b| place(a) == place(b)).map(first_ways).collect());
         // By distance, then image.
         nearest.sort_by_key(|ways| (ways[0].distance, ways[0].entry as usize / self.entries()));
-        limited |= nearest.len() > COMPARED;
-        nearest.truncate(COMPARED);
+        let all = nearest.len();
+        let most = nearest.first().map_or(0, |ways| ways[0].distance + FARTHER);
+        nearest.truncate(COMPARED.min(nearest.partition_point(|ways| ways[0].distance <= most)));
+        limited |= nearest.len() < all;
         let lay = |&way: &Way| Lay::new(image, self.image(way.entry as usize), way);
         (nearest.iter().flatten().map(lay).collect(), limited)
     }
