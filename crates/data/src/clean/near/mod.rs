@@ -257,12 +257,18 @@ impl<'a> Search<'a> {
         limited.dedup();
         let mut lays: Vec<Lay> = asked.into_iter().flat_map(|(lays, _)| lays).collect();
         lays.par_sort_unstable();
-        let pairs: Vec<&[Lay]> = lays.chunk_by(|a, b| (a.first, a.second) == (b.first, b.second)).collect();
-        let best = |scratch: &mut Scratch, lays: &&[Lay]| search.best(lays, scratch);
-        compared.par_extend(pairs.par_iter().map_init(Scratch::default, best).flatten_iter());
         let order = |pair: &NearPair| (pair.first, pair.second);
-        compared.sort_by(|a, b| order(a).cmp(&order(b)).then(b.evidence.total_cmp(&a.evidence)));
-        compared.dedup_by_key(|pair| order(pair));
+        compared.sort_by_key(order);
+        // What is the same as it lies need not be laid otherwise.
+        let found = |lay: &Lay| {
+            compared.binary_search_by_key(&(lay.first as usize, lay.second as usize), order).is_ok()
+        };
+        let pairs = lays.chunk_by(|a, b| (a.first, a.second) == (b.first, b.second));
+        let pairs: Vec<&[Lay]> = pairs.filter(|lays| !found(&lays[0])).collect();
+        let best = |scratch: &mut Scratch, lays: &&[Lay]| search.best(lays, scratch);
+        let more: Vec<_> = pairs.par_iter().map_init(Scratch::default, best).flatten_iter().collect();
+        compared.extend(more);
+        compared.sort_by_key(order);
         search.compared = compared;
         search.limited = limited;
         search

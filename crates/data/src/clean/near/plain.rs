@@ -90,7 +90,8 @@ fn pair(images: &[Small], one: usize, other: usize) -> Option<NearPair> {
         second: one.max(other),
         // As of aligned pictures, but for the details, of which there are none.
         similarity: 1.0 - 2.0 * (1.0 - differ.correlation),
-        evidence: 1.0 + APART - differ.apart,
+        // Nothing speaks more for a copy.
+        evidence: 20.0 - differ.apart,
         turned: false,
         cut: false,
     })
