@@ -84,7 +84,7 @@ fn a_training_that_was_killed_goes_on_and_ends_with_the_same_weights() {
     for notes in [["stage_progress", "\"train\"", "epoch"], ["stage_progress", "\"train\"", "epoch"]] {
         let mut child = place.start(&["t.yaml"]);
         wait_for(&mut child, &notes);
-        std::thread::sleep(Duration::from_millis(700));
+        std::thread::sleep(Duration::from_millis(300));
         send(&child, "-KILL");
         end(child);
     }

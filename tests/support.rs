@@ -223,7 +223,7 @@ stages:
 const TRAINING: &str = "  augment: { inputs: { images: pack_train.images } }
   train:
     inputs: { train: pack_train.images, val: pack_val.images, policy: augment.policy }
-    params: { epochs: 40, batch_size: 8, model: { name: resnet, depth: 8, width: 8 } }
+    params: { epochs: 120, batch_size: 8, model: { name: resnet, depth: 8, width: 8 } }
   predict: { inputs: { checkpoint: train.checkpoint, images: pack_val.images } }
   evaluate: { inputs: { predictions: predict.predictions } }
 ";
