@@ -59,9 +59,10 @@ impl Interrupt {
     }
 }
 
-/// Ends the process without waiting for anything.
+/// Ends the process without waiting for anything, and without the libraries' own endings: LibTorch's would take
+/// away what its threads still compute with. Every line that was written is out.
 fn leave(signal: i32) -> ! {
     live::clear();
     out::complain(&format!("stopped by signal {signal}"));
-    std::process::exit(i32::from(Exit::Interrupted { signal }.number()))
+    signal_hook::low_level::exit(i32::from(Exit::Interrupted { signal }.number()))
 }
